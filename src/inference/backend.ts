@@ -1,0 +1,47 @@
+/** One prompt for one model. */
+export type GenerateRequest = {
+  modelId: string;
+  prompt: string;
+};
+
+export type GenerateOptions = {
+  signal: AbortSignal;
+  /** Called with each piece of text as it is generated. */
+  onToken?: (text: string) => void;
+};
+
+export type Generation = {
+  text: string;
+  promptTokens: number;
+  outputTokens: number;
+  finishReason: "stop" | "length";
+  /** Nodes with an equal class give an equal text (DESIGN.md section 4). */
+  determinismClass: string;
+  /** Time spent in the model, milliseconds. */
+  ms: number;
+};
+
+export type BackendHealth = {
+  status: "healthy" | "degraded" | "unhealthy";
+  /** One line for the operator, empty when healthy. */
+  detail: string;
+};
+
+/** Something that turns prompts into text: llama.cpp in this machine, or a service elsewhere. */
+export type Backend = {
+  name: string;
+  /** Exact model ids that this backend answers for. */
+  models(): string[];
+  /** How many generations may run side by side. */
+  slots: number;
+  /** The class that answers of this model will carry, or undefined until the model was loaded once. */
+  determinismClass(modelId: string): string | undefined;
+  /** Gets the model ready so that the next `generate` starts at once. */
+  warm(modelId: string, signal: AbortSignal): Promise<void>;
+  /**
+   * @throws BlfError `MODEL_*`, `ENGINE_*` or the backend's own; the signal's reason when aborted.
+   */
+  generate(request: GenerateRequest, options: GenerateOptions): Promise<Generation>;
+  health(): BackendHealth;
+  close(): Promise<void>;
+};

@@ -1,0 +1,47 @@
+/** Exit codes of the executable; 75 is EX_TEMPFAIL of sysexits.h. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, notInitialised: 3, authentication: 4, tryAgain: 75 } as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+export type BlfErrorParameters = {
+  /** Stable, upper-case, prefixed with the room it comes from: `WALLET_PASSWORD_WRONG`. */
+  code: string;
+  /** One line, says what happened. Never holds a secret, a prompt or an output. */
+  message: string;
+  /** One line, says what to do about it. */
+  hint: string;
+  /** Whether the same call may succeed later without anybody changing anything. */
+  retryable?: boolean;
+  exitCode?: ExitCode;
+  cause?: unknown;
+};
+
+/** Every error that may reach a person. Anything else that does is a bug. */
+export class BlfError extends Error {
+  override readonly name = "BlfError";
+  readonly code: string;
+  readonly hint: string;
+  readonly retryable: boolean;
+  readonly exitCode: ExitCode;
+
+  constructor(parameters: BlfErrorParameters) {
+    super(parameters.message, { cause: parameters.cause });
+    this.code = parameters.code;
+    this.hint = parameters.hint;
+    this.retryable = parameters.retryable ?? false;
+    this.exitCode = parameters.exitCode ?? (this.retryable ? exitCodes.tryAgain : exitCodes.failed);
+  }
+}
+
+/** The code of an error that may come from anywhere: ours, the system's (`ENOSPC`) or a library's. */
+export function errorCode(error: unknown): string {
+  if (error instanceof BlfError) return error.code;
+  if (error instanceof Error && error.name === "AbortError") return "ABORTED";
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && code !== "" ? code : "INTERNAL";
+}
+
+/** Whether trying again may help. Unknown errors are not retried. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof BlfError && error.retryable;
+}

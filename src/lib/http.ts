@@ -1,0 +1,114 @@
+import { BlfError } from "./errors.ts";
+import { parseJson } from "./json.ts";
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+export type HttpRequest = {
+  method?: "GET" | "POST";
+  headers?: Record<string, string>;
+  body?: string | Uint8Array | FormData;
+  /** From the call to the last byte of the body, in milliseconds. */
+  timeoutMs: number;
+  /** Largest body that is read, in bytes. */
+  maxBytes: number;
+  signal?: AbortSignal;
+};
+
+export type HttpResponse = { status: number; headers: Headers; bytes: Uint8Array };
+
+/** Names of errors, by the service that is spoken to: `ICL` gives `ICL_UNREACHABLE`, `ICL_TIMEOUT`, `ICL_BODY_TOO_LARGE`. */
+export type HttpService = { prefix: string; name: string; hint: string };
+
+/**
+ * One HTTP exchange with a bounded time and a bounded body. Redirects are not followed: a 3xx is returned as it is.
+ * @throws BlfError `<prefix>_UNREACHABLE`, `<prefix>_TIMEOUT` (both retryable), `<prefix>_BODY_TOO_LARGE`; the signal's reason when aborted.
+ */
+export async function httpRequest(
+  fetch: Fetch,
+  service: HttpService,
+  url: string,
+  request: HttpRequest,
+): Promise<HttpResponse> {
+  const timeout = AbortSignal.timeout(request.timeoutMs);
+  const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+  try {
+    const init: RequestInit = { method: request.method ?? "GET", redirect: "manual", signal };
+    if (request.headers) init.headers = request.headers;
+    if (request.body !== undefined) init.body = request.body as NonNullable<RequestInit["body"]>;
+    const response = await fetch(url, init);
+    const bytes = await readBody(response, request.maxBytes, service);
+    return { status: response.status, headers: response.headers, bytes };
+  } catch (error) {
+    if (error instanceof BlfError) throw error;
+    request.signal?.throwIfAborted();
+    const origin = safeOrigin(url);
+    if (timeout.aborted)
+      throw new BlfError({
+        code: `${service.prefix}_TIMEOUT`,
+        message: `${service.name} at ${origin} did not answer within ${request.timeoutMs / 1000} s`,
+        hint: service.hint,
+        retryable: true,
+      });
+    throw new BlfError({
+      code: `${service.prefix}_UNREACHABLE`,
+      message: `${service.name} at ${origin} cannot be reached`,
+      hint: service.hint,
+      retryable: true,
+      cause: error,
+    });
+  }
+}
+
+/** Reads a body up to `maxBytes`, and stops reading as soon as there is more. */
+async function readBody(response: Response, maxBytes: number, service: HttpService): Promise<Uint8Array> {
+  const tooLarge = () =>
+    new BlfError({
+      code: `${service.prefix}_BODY_TOO_LARGE`,
+      message: `${service.name} sent more than ${maxBytes} bytes`,
+      hint: service.hint,
+    });
+  if (!response.body) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? chunks[0]! : new Uint8Array(Buffer.concat(chunks));
+}
+
+/** Scheme, host and port of a URL: what may be shown of it, since paths and queries can hold keys. */
+export function safeOrigin(url: string): string {
+  try {
+    return new URL(url).origin;
+  } catch {
+    return "an invalid URL";
+  }
+}
+
+/**
+ * The JSON of a body, with big integers kept exact.
+ * @throws BlfError `<prefix>_NOT_JSON`
+ */
+export function readJson(service: HttpService, response: HttpResponse): unknown {
+  try {
+    return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(response.bytes));
+  } catch {
+    throw new BlfError({
+      code: `${service.prefix}_NOT_JSON`,
+      message: `${service.name} answered with something that is not JSON (HTTP ${response.status})`,
+      hint: service.hint,
+    });
+  }
+}
+
+/** HTTPS, or plain HTTP to this machine only. */
+export function isAllowedEndpoint(url: string): boolean {
+  try {
+    const { protocol, hostname } = new URL(url);
+    return protocol === "https:" || (protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname));
+  } catch {
+    return false;
+  }
+}
