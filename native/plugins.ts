@@ -1,0 +1,65 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BunPlugin } from "bun";
+
+/** Replaces the module that says where the pack lies by one that has it in the executable. */
+export function embedPack(packPath: string): BunPlugin {
+  return {
+    name: "embed-pack",
+    setup: (build) => {
+      const contents = `import pack from "native.pack" with { type: "file" };\nexport const embeddedPackPath = pack;\n`;
+      build.onLoad({ filter: /[\\/]llama[\\/]embedded-pack\.ts$/ }, () => ({ loader: "js", contents }));
+      build.onResolve({ filter: /^native\.pack$/ }, () => ({ path: packPath }));
+    },
+  };
+}
+
+/**
+ * node-llama-cpp reads a file of its own package while it is imported, and brings along what searches for binaries and compiles
+ * llama.cpp. The file becomes a constant; the search, which an executable has no use for, goes.
+ */
+export function trimNodeLlamaCpp(root: string): BunPlugin {
+  return {
+    name: "trim-node-llama-cpp",
+    setup: (build) => {
+      const release: unknown = JSON.parse(
+        readFileSync(join(root, "node_modules/node-llama-cpp/llama/binariesGithubRelease.json"), "utf8"),
+      );
+      const { release: name } = release as { release: string };
+      build.onLoad({ filter: /node-llama-cpp[\\/]dist[\\/]bindings[\\/]utils[\\/]binariesGithubRelease\.js$/ }, () => ({
+        loader: "js",
+        contents: `
+          export const builtinLlamaCppRelease = ${JSON.stringify(name)};
+          export const defaultLlamaCppRelease = builtinLlamaCppRelease;
+          export async function getBinariesGithubRelease() { return builtinLlamaCppRelease; }
+          export async function setBinariesGithubRelease() {}
+        `,
+      }));
+      build.onLoad({ filter: /node-llama-cpp[\\/]dist[\\/]bindings[\\/]getLlama\.js$/ }, () => ({
+        loader: "js",
+        contents: `
+          const refuse = () => { throw new Error("getLlama is not part of this build"); };
+          export const getLlamaFunctionName = "getLlama";
+          export const getLlama = async () => refuse();
+          export const getLlamaForOptions = async () => refuse();
+          export const defaultLlamaVramPadding = () => 0;
+          export const defaultLlamaRamPadding = () => 0;
+        `,
+      }));
+    },
+  };
+}
+
+/** node-tfhe loads its wasm from beside its source, by a path that Bun would fix at build time. Here it becomes part of the executable. */
+export const embedTfhe: BunPlugin = {
+  name: "embed-tfhe",
+  setup: (build) => {
+    const line = "const wasmPath = `" + "$" + "{__dirname}/tfhe_bg.wasm`;";
+    build.onLoad({ filter: /[\\/]node-tfhe[\\/]tfhe\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8");
+      if (!source.includes(line)) throw new Error("node-tfhe has changed: the line that finds its wasm is not there");
+      const embedded = `const embeddedWasm = require("./tfhe_bg.wasm"); const wasmPath = embeddedWasm.default ?? embeddedWasm;`;
+      return { loader: "js", contents: source.replace(line, () => embedded) };
+    });
+  },
+};

@@ -1,0 +1,46 @@
+import { parseAbi } from "viem";
+
+/**
+ * BlindferenceStaking: stakes, unbonding and failures of operators (PROTOCOL.md 14).
+ * The last 7 errors are not in the published interface: the devnet's contracts and the contracts they call raise them.
+ */
+export const stakingAbi = parseAbi([
+  "function MAX_CONSECUTIVE_FAILURES() view returns (uint256)",
+  "function MIN_STAKE() view returns (uint256)",
+  "function UNBONDING_PERIOD() view returns (uint256)",
+  "function authorizedSlasher(address) view returns (bool)",
+  "function blindToken() view returns (address)",
+  "function canCompleteUnstake(address node) view returns (bool)",
+  "function completeUnstake()",
+  "function getStakeInfo(address node) view returns ((uint256 staked, uint256 unbonding, uint256 unbondingAvailableAt, uint256 consecutiveFailures, bool active))",
+  "function initiateUnstake()",
+  "function isActive(address node) view returns (bool)",
+  "function owner() view returns (address)",
+  "function recordFailure(address node)",
+  "function renounceOwnership()",
+  "function resetFailures(address node)",
+  "function setSlasher(address slasher, bool authorized)",
+  "function slash(address node, uint256 amount, string reason)",
+  "function stake(uint256 amount)",
+  "function stakes(address) view returns (uint256 staked, uint256 unbonding, uint256 unbondingAvailableAt, uint256 consecutiveFailures, bool active)",
+  "function totalStaked() view returns (uint256)",
+  "function transferOwnership(address newOwner)",
+  "event ConsecutiveFailuresUpdated(address indexed node, uint256 count)",
+  "event OwnershipTransferred(address indexed previousOwner, address indexed newOwner)",
+  "event Slashed(address indexed node, uint256 amount, string reason)",
+  "event SlasherSet(address indexed slasher, bool authorized)",
+  "event Staked(address indexed node, uint256 amount, uint256 totalStaked)",
+  "event UnstakeCompleted(address indexed node, uint256 amount)",
+  "event UnstakeInitiated(address indexed node, uint256 amount, uint256 availableAt)",
+  "error OwnableInvalidOwner(address owner)",
+  "error OwnableUnauthorizedAccount(address account)",
+  "error ReentrancyGuardReentrantCall()",
+  "error SafeERC20FailedOperation(address token)",
+  "error BelowMinimumStake(uint256 amount, uint256 minimum)",
+  "error NothingStaked()",
+  "error NothingUnbonding()",
+  "error StillUnbonding(uint256 availableAt)",
+  "error NotSlasher(address account)",
+  "error ERC20InsufficientAllowance(address spender, uint256 allowance, uint256 needed)",
+  "error ERC20InsufficientBalance(address sender, uint256 balance, uint256 needed)",
+] as const);

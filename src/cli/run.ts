@@ -1,0 +1,60 @@
+import type { Command } from "commander";
+import type { ConfigFile } from "../config/schema.ts";
+import { BlfError, exitCodes } from "../lib/errors.ts";
+import { startDaemon } from "../node/daemon.ts";
+import { openSession, unlock } from "./session.ts";
+
+type Options = { logLevel?: string; logFormat?: string; statusPort?: string; passwordStdin?: boolean };
+
+export function register(program: Command): void {
+  program
+    .command("run")
+    .description(
+      "Run the node: heartbeats, attestation, assignments, jobs. SIGTERM or Ctrl-C finishes the running jobs.",
+    )
+    .option("--log-level <level>", "debug, info, warn or error")
+    .option("--log-format <format>", "text or json; by default text on a terminal and json otherwise")
+    .option("--status-port <port>", "port of the status server on 127.0.0.1, 0 for none")
+    .option("--password-stdin", "read the keystore's password from standard input")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const session = openSession({ flags: toFlags(options) });
+  const wallet = await unlock(session, options);
+  const stop = stopRequest();
+  const daemon = await startDaemon({ ...session, wallet });
+  await stop.requested;
+  await daemon.stop(stop.forced);
+}
+
+function toFlags(options: Options): ConfigFile {
+  const flags: ConfigFile = {};
+  if (options.logLevel !== undefined) flags.log_level = options.logLevel;
+  if (options.logFormat !== undefined) flags.log_format = options.logFormat as "text";
+  if (options.statusPort !== undefined) {
+    if (!/^\d{1,5}$/.test(options.statusPort))
+      throw new BlfError({
+        code: "USAGE_INVALID_OPTION",
+        message: "--status-port must be a port number",
+        hint: "Run `blindference run --help`.",
+        exitCode: exitCodes.usage,
+      });
+    flags.status_port = Number(options.statusPort);
+  }
+  return flags;
+}
+
+/** The first SIGTERM, SIGINT or SIGHUP asks the node to finish; the second one forces it. */
+function stopRequest(): { requested: Promise<void>; forced: AbortSignal } {
+  const forced = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let signals = 0;
+  const onSignal = () => {
+    signals++;
+    resolve();
+    if (signals > 1) forced.abort(new DOMException("a second signal came", "AbortError"));
+  };
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, onSignal);
+  return { requested: promise, forced: forced.signal };
+}

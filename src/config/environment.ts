@@ -1,0 +1,99 @@
+import { BlfError } from "../lib/errors.ts";
+import { parseJson } from "../lib/json.ts";
+import { closest } from "../lib/suggest.ts";
+import { type ConfigFile, configKeys } from "./schema.ts";
+import { secretVariables } from "./secrets.ts";
+
+type Kind = "text" | "number" | "boolean" | "list" | "json";
+
+const numbers = new Set([
+  "tier",
+  "attestation_expiry",
+  "cofhe_chain_id",
+  "max_concurrent_jobs",
+  "max_fee_gwei",
+  "status_port",
+]);
+const booleans = new Set(["zdr_compliant", "registered_on_chain", "skip_output_key_storage"]);
+const lists = new Set(["supported_model_ids", "custom_backends", "ipfs_gateways", "mock_model_ids"]);
+
+/** Variables that are not keys of the configuration but belong to the program. */
+const others = ["BLF_CONFIG_DIR", "BLF_FAULT", ...secretVariables];
+
+/** Every variable that sets a key, with the key as a path. `PROMPT_KEY_STORE_ADDRESS` is the original's second name. */
+export function variables(): Record<string, { path: string[]; kind: Kind }> {
+  const table: Record<string, { path: string[]; kind: Kind }> = {};
+  for (const key of configKeys) {
+    if (key === "engine") continue;
+    const kind: Kind = numbers.has(key)
+      ? "number"
+      : booleans.has(key)
+        ? "boolean"
+        : lists.has(key)
+          ? "list"
+          : key === "models"
+            ? "json"
+            : "text";
+    table[`BLF_${key.toUpperCase()}`] = { path: [key], kind };
+  }
+  table["BLF_ENGINE_ISOLATION"] = { path: ["engine", "isolation"], kind: "text" };
+  table["BLF_ENGINE_THREADS"] = { path: ["engine", "threads"], kind: "number" };
+  table["PROMPT_KEY_STORE_ADDRESS"] = { path: ["prompt_key_store_address"], kind: "text" };
+  return table;
+}
+
+/**
+ * What the environment says about the configuration. Empty variables count as unset.
+ * @throws BlfError `CONFIG_UNKNOWN_VARIABLE`, `CONFIG_INVALID`
+ */
+export function readEnvironment(env: Record<string, string | undefined>): ConfigFile {
+  const table = variables();
+  const values: Record<string, unknown> = {};
+  const names = Object.keys(env).filter((name) => name.startsWith("BLF_") || name === "PROMPT_KEY_STORE_ADDRESS");
+  for (const name of names.sort().reverse()) {
+    const text = env[name];
+    if (text === undefined || text === "" || others.includes(name)) continue;
+    const entry = table[name];
+    if (!entry) throw unknownVariable(name, Object.keys(table));
+    const value = convert(name, text, entry.kind);
+    const [key, inner] = entry.path as [string, string?];
+    values[key] = inner ? { ...(values[key] as object | undefined), [inner]: value } : value;
+  }
+  return values as ConfigFile;
+}
+
+function convert(name: string, text: string, kind: Kind): unknown {
+  const invalid = (expected: string) =>
+    new BlfError({ code: "CONFIG_INVALID", message: `${name} must be ${expected}`, hint: `Correct or unset ${name}.` });
+  switch (kind) {
+    case "text":
+      return text;
+    case "number":
+      if (!/^\d+(\.\d+)?$/.test(text)) throw invalid("a number");
+      return Number(text);
+    case "boolean":
+      if (/^(true|1|yes)$/i.test(text)) return true;
+      if (/^(false|0|no)$/i.test(text)) return false;
+      throw invalid("true or false");
+    case "list":
+      return text
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== "");
+    case "json":
+      try {
+        return parseJson(text);
+      } catch {
+        throw invalid("JSON");
+      }
+  }
+}
+
+function unknownVariable(name: string, known: string[]): BlfError {
+  const suggestion = closest(name, known);
+  return new BlfError({
+    code: "CONFIG_UNKNOWN_VARIABLE",
+    message: `The environment has the unknown variable ${name}`,
+    hint: suggestion ? `Did you mean ${suggestion}?` : `Unset it: unset ${name}`,
+  });
+}

@@ -1,0 +1,104 @@
+import type { z } from "zod";
+import type { Clock } from "../lib/clock.ts";
+import { BlfError } from "../lib/errors.ts";
+import {
+  type Fetch,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpService,
+  httpRequest,
+  readJson,
+} from "../lib/http.ts";
+import { stringifyJson } from "../lib/json.ts";
+import { printable } from "../lib/log.ts";
+import { retry } from "../lib/retry.ts";
+
+/** Largest answer of the coordinator that is read. */
+const maxBytes = 4 * 1024 * 1024;
+
+export type JsonServiceOptions = {
+  fetch: Fetch;
+  clock: Clock;
+  baseUrl: string;
+  service: HttpService;
+  timeoutMs?: number;
+  /** Headers for one request, made anew for every attempt. */
+  headers?: (body: string) => Promise<Record<string, string>>;
+};
+
+export type JsonCall = {
+  body?: unknown;
+  form?: FormData;
+  signal?: AbortSignal;
+};
+
+export type JsonService = {
+  get<S extends z.ZodType>(path: string, schema: S, call?: JsonCall): Promise<z.output<S>>;
+  post<S extends z.ZodType>(path: string, schema: S, call?: JsonCall): Promise<z.output<S>>;
+};
+
+/**
+ * A JSON service of the network: signs, sends, reads and checks. A request that did not get through is tried a second
+ * time a second later, as node 0.3.5 does.
+ * @throws BlfError `<prefix>_UNREACHABLE|TIMEOUT|BODY_TOO_LARGE|NOT_JSON|UNEXPECTED_ANSWER|UNKNOWN|REJECTED|FAILED`
+ */
+export function createJsonService(options: JsonServiceOptions): JsonService {
+  const call = async <S extends z.ZodType>(
+    method: "GET" | "POST",
+    path: string,
+    schema: S,
+    { body, form, signal }: JsonCall,
+  ): Promise<z.output<S>> => {
+    const text = body === undefined ? "" : stringifyJson(body);
+    const response = await retry(
+      async () => {
+        const request: HttpRequest = { method, timeoutMs: options.timeoutMs ?? 30_000, maxBytes };
+        const headers = (await options.headers?.(text)) ?? (form ? {} : { "Content-Type": "application/json" });
+        request.headers = headers;
+        if (form) request.body = form;
+        else if (method === "POST") request.body = text;
+        if (signal) request.signal = signal;
+        return httpRequest(options.fetch, options.service, options.baseUrl + path, request);
+      },
+      { clock: options.clock, attempts: 2, initialMs: 1000, maxMs: 1000, jitter: 0, ...(signal ? { signal } : {}) },
+    );
+    if (response.status >= 400 || response.status < 200) throw statusError(options.service, path, response);
+    const result = schema.safeParse(readJson(options.service, response));
+    if (result.success) return result.data;
+    const issue = result.error.issues[0]!;
+    throw new BlfError({
+      code: `${options.service.prefix}_UNEXPECTED_ANSWER`,
+      message: `${options.service.name} answered ${routeOf(path)} with an unexpected value at "${issue.path.join(".")}"`,
+      hint: options.service.hint,
+    });
+  };
+  return {
+    get: (path, schema, parameters = {}) => call("GET", path, schema, parameters),
+    post: (path, schema, parameters = {}) => call("POST", path, schema, parameters),
+  };
+}
+
+function statusError(service: HttpService, path: string, response: HttpResponse): BlfError {
+  const detail = readDetail(service, response);
+  const base = { message: `${service.name} refused ${routeOf(path)} (HTTP ${response.status})${detail}` };
+  if (response.status === 401 || response.status === 404)
+    return new BlfError({ ...base, code: `${service.prefix}_UNKNOWN`, hint: service.hint });
+  if (response.status >= 500 || response.status === 429 || response.status < 300)
+    return new BlfError({ ...base, code: `${service.prefix}_FAILED`, hint: service.hint, retryable: true });
+  return new BlfError({ ...base, code: `${service.prefix}_REJECTED`, hint: service.hint });
+}
+
+/** What the service says of the reason, made harmless: one line of at most 200 characters. */
+function readDetail(service: HttpService, response: HttpResponse): string {
+  try {
+    const detail = (readJson(service, response) as { detail?: unknown } | null)?.detail;
+    return typeof detail === "string" ? `: ${printable(detail).slice(0, 200)}` : "";
+  } catch {
+    return "";
+  }
+}
+
+/** The route without identifiers, for messages. */
+function routeOf(path: string): string {
+  return path.split("?", 1)[0]!.replace(/0x[0-9a-fA-F]{10,}/g, (id) => `${id.slice(0, 10)}…`);
+}

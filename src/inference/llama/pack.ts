@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { BlfError } from "../../lib/errors.ts";
+import type { Target } from "./platform.ts";
+
+/** One library in a pack. */
+export type PackedFile = {
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** Bytes from the start of the uncompressed body. */
+  offset: number;
+  sha256: string;
+  role: "common" | "cpu" | "gpu";
+  /** The CPU variant whose kernels it holds. */
+  variant?: string;
+};
+
+/** The head of a pack: everything that is needed to tell whether it was already extracted. */
+export type PackHeader = {
+  /** First 24 hex digits of a hash of names and contents. */
+  id: string;
+  target: Target;
+  /** Release of llama.cpp that the libraries were built from. */
+  release: string;
+  rawSize: number;
+  files: PackedFile[];
+};
+
+/** A pack opened for reading; the body is only touched by `body()`. */
+export type Pack = { header: PackHeader; body(): Promise<Uint8Array> };
+
+const magic = "BLFPACK1";
+
+/** Joins a header and a zstd-compressed body: magic, u32le length of the header, header as JSON, body. */
+export function encodePack(header: PackHeader, compressed: Uint8Array): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const prefix = new Uint8Array(12);
+  prefix.set(new TextEncoder().encode(magic));
+  new DataView(prefix.buffer).setUint32(8, json.length, true);
+  return new Uint8Array(Buffer.concat([prefix, json, compressed]));
+}
+
+/**
+ * Opens a pack by its path, which may lie inside the executable.
+ * @throws BlfError `NATIVE_PACK_CORRUPT`
+ */
+export async function openPack(path: string): Promise<Pack> {
+  const file = Bun.file(path);
+  const prefix = new Uint8Array(await file.slice(0, 12).arrayBuffer());
+  if (prefix.length < 12 || new TextDecoder().decode(prefix.subarray(0, 8)) !== magic) throw corruptPack();
+  const end = 12 + new DataView(prefix.buffer).getUint32(8, true);
+  let header: PackHeader;
+  try {
+    header = JSON.parse(await file.slice(12, end).text()) as PackHeader;
+  } catch (error) {
+    throw corruptPack(error);
+  }
+  return {
+    header,
+    body: async () => {
+      const body = await unpack(new Uint8Array(await file.slice(end).arrayBuffer()));
+      if (body.length !== header.rawSize) throw corruptPack();
+      return body;
+    },
+  };
+}
+
+/**
+ * The bytes of one file of an uncompressed body, compared with its hash.
+ * @throws BlfError `NATIVE_PACK_CORRUPT`
+ */
+export function packedBytes(body: Uint8Array, file: PackedFile): Uint8Array {
+  const bytes = body.subarray(file.offset, file.offset + file.size);
+  if (createHash("sha256").update(bytes).digest("hex") !== file.sha256) throw corruptPack();
+  return bytes;
+}
+
+async function unpack(compressed: Uint8Array): Promise<Uint8Array> {
+  try {
+    return await Bun.zstdDecompress(compressed);
+  } catch (error) {
+    throw corruptPack(error);
+  }
+}
+
+function corruptPack(cause?: unknown): BlfError {
+  return new BlfError({
+    code: "NATIVE_PACK_CORRUPT",
+    message: "The llama.cpp libraries inside this executable are damaged",
+    hint: "Download the executable again and compare its SHA-256.",
+    cause,
+  });
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bun
+import { version } from "./lib/version.ts";
+
+const argv = process.argv.slice(2);
+
+if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+  console.log(`blindference ${version}`);
+} else if (argv[0] === "__engine") {
+  // The daemon's child that holds llama.cpp; not a command for people.
+  await (await import("./inference/llama/host.ts")).runEngineHost();
+} else {
+  process.exitCode = await (await import("./cli/program.ts")).runCli(argv);
+}

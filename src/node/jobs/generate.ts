@@ -1,0 +1,32 @@
+import type { Generation } from "../../inference/backend.ts";
+import { errorCode } from "../../lib/errors.ts";
+import { hasFault } from "../../lib/faults.ts";
+import type { NodeContext } from "../context.ts";
+import { type Job, step } from "./job.ts";
+
+/**
+ * Runs the model. A job that made the engine crash is remembered, and never run on this node again.
+ * @throws BlfError `ENGINE_*`, `MODEL_*`
+ */
+export async function generate(ctx: NodeContext, job: Job, prompt: string, signal: AbortSignal): Promise<Generation> {
+  try {
+    const { modelId } = job.record;
+    const generation = await step(ctx, job, "generate", signal, (s) =>
+      ctx.inference.generate({ modelId, prompt }, { signal: s }),
+    );
+    ctx.metrics.tokens.inc({ model: modelId }, generation.outputTokens);
+    job.log.info("generated", {
+      model: modelId,
+      tokens: generation.outputTokens,
+      ms: Math.round(generation.ms),
+      determinismClass: generation.determinismClass,
+    });
+    return hasFault("wrong-answer") ? { ...generation, text: `${generation.text} (wrong)` } : generation;
+  } catch (error) {
+    if (errorCode(error) === "ENGINE_CRASHED")
+      ctx.journal.update(job.key, { engineCrashes: job.record.engineCrashes + 1 }, { durable: true });
+    throw error;
+  } finally {
+    job.modelDone();
+  }
+}

@@ -1,0 +1,33 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Config } from "../config/load.ts";
+import { expandPath } from "../config/load.ts";
+import { type ModelConfig, modelSchema } from "../config/schema.ts";
+
+/**
+ * The local models of a configuration: those of `models`, and every id of `supported_model_ids` whose file lies in the
+ * model directory as `<id>.gguf`, a slash in the id being `__` in the file's name.
+ */
+export function localModels(config: Config): Record<string, ModelConfig> {
+  const models: Record<string, ModelConfig> = {};
+  for (const id of config.supported_model_ids) {
+    const path = join(config.model_cache_dir, `${id.replaceAll("/", "__")}.gguf`);
+    if (existsSync(path)) models[id] = modelSchema.parse({ path });
+  }
+  for (const [id, model] of Object.entries(config.models))
+    models[id] = { ...model, path: expandPath(model.path, config.dir) };
+  return models;
+}
+
+/** What this node offers to the network: every model that it has a backend for, narrowed by `supported_model_ids`. */
+export function offeredModels(config: Config): string[] {
+  const served = [...Object.keys(localModels(config)), ...config.mock_model_ids];
+  const wanted = config.supported_model_ids;
+  return [...new Set(served)].filter((id) => wanted.length === 0 || wanted.includes(id)).sort();
+}
+
+/** Models that the configuration names but that nothing here can run. They are not offered. */
+export function unservedModels(config: Config): string[] {
+  const offered = offeredModels(config);
+  return config.supported_model_ids.filter((id) => !offered.includes(id));
+}

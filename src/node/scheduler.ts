@@ -1,0 +1,105 @@
+import type { Assignment } from "../icl/wire.ts";
+import type { NodeContext } from "./context.ts";
+import { runJob } from "./jobs/run-job.ts";
+import type { JobKey } from "./journal/journal.ts";
+
+export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
+
+/** Starts the jobs that this node can start now, and no others: a claim without a result costs reputation. */
+export type Scheduler = {
+  /** Claims and starts what fits; the rest is offered again by the next poll. */
+  offer(assignments: Assignment[]): void;
+  /** Goes on with what an earlier run of the node left unfinished. */
+  resume(): void;
+  hasRoom(): boolean;
+  running(): RunningJob[];
+  /** No new jobs from now on; resolves when the running ones have ended. */
+  drain(): Promise<void>;
+};
+
+export type SchedulerEvents = {
+  /** A job or its model has become free: time to ask for the next assignment. */
+  onRoom(): void;
+};
+
+/** `signal` aborts the running jobs; they stay in the journal and go on after the next start. */
+export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signal: AbortSignal): Scheduler {
+  const jobs = new Map<string, RunningJob & { finished: Promise<void> }>();
+  const declined = new Set<string>();
+  let draining = false;
+
+  const hasRoom = () => !draining && jobs.size < ctx.config.max_concurrent_jobs;
+
+  const modelIsFree = (modelId: string) => {
+    const users = [...jobs.values()].filter((job) => job.usesModel && ctx.inference.sharesSlots(job.modelId, modelId));
+    return users.length < ctx.inference.slotsOf(modelId);
+  };
+
+  /** Why this node does not take an assignment, or undefined. */
+  const refusal = (assignment: Assignment): string | undefined => {
+    if (!ctx.inference.canServe(assignment.modelId)) return "this node does not serve the model, or it is unhealthy";
+    if (assignment.role !== "leader") return undefined;
+    if (ctx.config.skip_output_key_storage) return "skip_output_key_storage is set, so this node cannot lead";
+    if (ctx.config.prompt_key_store_address === "") return "no PromptKeyStore is configured";
+    if (!ctx.uploader) return "no upload service is configured";
+    return undefined;
+  };
+
+  const start = (key: JobKey, modelId: string): void => {
+    const id = idOf(key);
+    const modelDone = () => {
+      const job = jobs.get(id);
+      if (!job?.usesModel) return;
+      job.usesModel = false;
+      events.onRoom();
+    };
+    const finished = runJob(ctx, key, modelDone, signal).finally(() => {
+      jobs.delete(id);
+      events.onRoom();
+    });
+    jobs.set(id, { ...key, modelId, since: ctx.clock.now(), usesModel: true, finished });
+  };
+
+  return {
+    hasRoom,
+    offer: (assignments) => {
+      for (const assignment of assignments) {
+        const key = { taskId: assignment.jobId, role: assignment.role };
+        if (!hasRoom() || ctx.journal.find(key)) continue;
+        const reason = refusal(assignment);
+        if (reason) {
+          if (!declined.has(idOf(key)))
+            ctx.log.warn("assignment declined", {
+              jobId: key.taskId,
+              role: key.role,
+              model: assignment.modelId,
+              reason,
+            });
+          declined.add(idOf(key));
+          continue;
+        }
+        if (modelIsFree(assignment.modelId) && ctx.journal.begin(assignment)) start(key, assignment.modelId);
+      }
+      if (declined.size > 10_000) declined.clear();
+    },
+    resume: () => {
+      for (const record of ctx.journal.unfinished()) {
+        ctx.log.info("going on with an unfinished job", {
+          jobId: record.taskId,
+          role: record.role,
+          state: record.state,
+        });
+        start({ taskId: record.taskId, role: record.role }, record.modelId);
+      }
+    },
+    running: () => [...jobs.values()].map(({ finished: _, ...job }) => job),
+    drain: async () => {
+      draining = true;
+      await Promise.allSettled([...jobs.values()].map((job) => job.finished));
+    },
+  };
+}
+
+function idOf(key: JobKey): string {
+  return `${key.role}:${key.taskId}`;
+}

@@ -1,0 +1,87 @@
+import type { BackendHealth } from "../inference/backend.ts";
+import { unixSeconds } from "../lib/clock.ts";
+import { version } from "../lib/version.ts";
+import type { CertificateKeeper } from "./certificate.ts";
+import type { NodeContext } from "./context.ts";
+import type { LoopState } from "./loops/loop.ts";
+import type { RunningJob, Scheduler } from "./scheduler.ts";
+
+/** What `/status` and `blindference status` show. Holds nothing secret. Times are ISO-8601 UTC. */
+export type StatusReport = {
+  version: string;
+  address: string;
+  network: string;
+  chainId: number;
+  tier: number;
+  ready: boolean;
+  /** Why the node is not ready, in words. */
+  problems: string[];
+  startedAt: string;
+  certificate: { hash: string; expiresAt: string | null };
+  models: { id: string; backend: string; health: BackendHealth; determinismClass: string | null }[];
+  canLead: boolean;
+  outputKeysReady: number;
+  loops: (Omit<LoopState, "lastSuccess"> & { lastSuccess: string | null })[];
+  running: (Omit<RunningJob, "since"> & { since: string })[];
+  jobs: Record<string, number>;
+  recent: { taskId: string; role: string; state: string; commitment: string | null; failureCode: string | null }[];
+};
+
+export type StatusSource = {
+  ctx: NodeContext;
+  certificate: CertificateKeeper;
+  scheduler: Scheduler;
+  loops: () => LoopState[];
+  startedAt: number;
+};
+
+/** No heartbeat for this long, and the coordinator stops giving jobs (PROTOCOL.md 10), in milliseconds. */
+const heartbeatGraceMs = 300_000;
+
+export function statusReport(source: StatusSource): StatusReport {
+  const { ctx, certificate, scheduler } = source;
+  const problems = findProblems(source);
+  const expiry = certificate.expiresAt();
+  return {
+    version,
+    address: ctx.wallet.address,
+    network: ctx.config.network,
+    chainId: ctx.config.chain_id,
+    tier: ctx.config.tier,
+    ready: problems.length === 0,
+    problems,
+    startedAt: isoTime(source.startedAt)!,
+    certificate: { hash: ctx.config.attestation_cert_hash, expiresAt: isoTime(expiry * 1000) },
+    models: ctx.inference.describe(),
+    canLead: ctx.uploader !== undefined && !ctx.config.skip_output_key_storage,
+    outputKeysReady: ctx.keyPool.size(),
+    loops: source.loops().map((loop) => ({ ...loop, lastSuccess: isoTime(loop.lastSuccess) })),
+    running: scheduler.running().map((job) => ({ ...job, since: isoTime(job.since)! })),
+    jobs: ctx.journal.countByState(),
+    recent: ctx.journal.recent(10).map((job) => ({
+      taskId: job.taskId,
+      role: job.role,
+      state: job.state,
+      commitment: job.commitment ?? null,
+      failureCode: job.failureCode ?? null,
+    })),
+  };
+}
+
+/** What keeps this node from earning right now, each with the reason in words. */
+function findProblems({ ctx, certificate, loops, startedAt }: StatusSource): string[] {
+  const now = ctx.clock.now();
+  const problems: string[] = [];
+  if (certificate.expiresAt() <= unixSeconds(ctx.clock)) problems.push("no valid attestation certificate");
+  const heartbeat = loops().find((loop) => loop.name === "heartbeat");
+  if (now - (heartbeat?.lastSuccess ?? startedAt) > heartbeatGraceMs || (heartbeat?.failures ?? 0) > 0)
+    problems.push(`the coordinator gets no heartbeat (${heartbeat?.lastError ?? "none sent yet"})`);
+  if (ctx.inference.models().length === 0) problems.push("no model is configured");
+  for (const { id, health } of ctx.inference.describe())
+    if (health.status === "unhealthy") problems.push(`model ${id} is unhealthy: ${health.detail}`);
+  return problems;
+}
+
+function isoTime(ms: number | undefined): string | null {
+  return ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
+}

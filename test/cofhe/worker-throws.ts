@@ -1,0 +1,8 @@
+declare const self: { onmessage: ((event: MessageEvent<{ values: bigint[] }>) => void) | null };
+
+// A prover's Worker with a fault that tells what it knows.
+self.onmessage = ({ data }) => {
+  throw new Error(`cannot prove ${data.values.join()}`);
+};
+
+export {};
