@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { librariesOfPackage } from "../src/inference/llama/native-checkout.ts";
-import { encodePack, type PackedFile, type PackHeader } from "../src/inference/llama/pack.ts";
+import { encodePack, type PackedFile, type PackHeader, packMagic } from "../src/inference/llama/pack.ts";
 import { fileRole, type Target } from "../src/inference/llama/platform.ts";
 import type { Platform } from "./platforms.ts";
 import { findSystemLibrary, newestGlibc } from "./system-libraries.ts";
@@ -68,7 +68,7 @@ function systemFiles(platform: Platform, print: (line: string) => void): PackInp
 
 /** The path of a pack under `directory`; it is only compressed if none of the same content is there. */
 export function cachedPack(content: PackContent, directory: string, options: PackOptions = {}): string {
-  const hash = createHash("sha256").update(`${Bun.version} ${options.level ?? 19} ${content.release}`);
+  const hash = createHash("sha256").update(`${packMagic} ${Bun.version} ${options.level ?? 19} ${content.release}`);
   for (const { name, bytes, role, variant } of content.files.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
     hash.update(`\n${name} ${role} ${variant} ${bytes.length}\n`).update(bytes);
   const path = join(directory, `${content.target}-${hash.digest("hex").slice(0, 24)}.pack`);

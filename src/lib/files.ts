@@ -12,6 +12,8 @@ export function fileError(action: string, path: string, error: unknown): BlfErro
     EROFS: "The file system is read-only: set BLF_CONFIG_DIR to a writable directory.",
     ENOSPC: "The disk is full: free some space and run the command again.",
     ENOENT: "Check that the path exists.",
+    EEXIST: "There is a file of that name: move it away, or choose another path.",
+    EISDIR: "That is a directory: name a file.",
     ENOTDIR: "A part of the path is a file, not a directory: choose another path.",
   };
   return new BlfError({

@@ -57,8 +57,7 @@ export function createWitness(): Witness {
         () => undefined,
         (reason: unknown) => reason,
       );
-      said.push(inspect(error, { showHidden: true, depth: null }), String(error), JSON.stringify(error) ?? "");
-      if (error instanceof Error) said.push(error.stack ?? "");
+      said.push(inspect(error, { showHidden: true, depth: null }), String(error), ...textsWithin(error));
       expect(error).toBeInstanceOf(BlfError);
       return error as BlfError;
     },
@@ -70,6 +69,14 @@ export function createWitness(): Witness {
       for (const spy of spies) spy.mockRestore();
     },
   };
+}
+
+/** Every text and number that can be reached from a value; inspect leaves out what lies deep inside an error. */
+function textsWithin(value: unknown, seen = new Set<unknown>()): string[] {
+  if (typeof value !== "object" || value === null) return [String(value)];
+  if (seen.has(value)) return [];
+  seen.add(value);
+  return Reflect.ownKeys(value).flatMap((name) => textsWithin(Reflect.get(value, name), seen));
 }
 
 /** A clock that can be set forward, and that does not sleep longer than a few milliseconds. */

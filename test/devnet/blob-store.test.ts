@@ -8,7 +8,7 @@ import { expectCode } from "../crypto/expect-code.ts";
 import { sampleBytes } from "../ipfs/support.ts";
 
 const root = mkdtempSync(join(tmpdir(), "blf-blobs-"));
-const hello = new TextEncoder().encode("hello world");
+const hello = new Uint8Array(Buffer.from("hello world"));
 /** Published CIDs of this text. */
 const helloRaw = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
 const helloV0 = "Qmf412jQZiuVUtdgnB36FXFX7xg5V6KEbSJ4dpQuhkLyfD";

@@ -12,8 +12,7 @@ import { type Job, type LeaderResult, type Seat, seats, type VerdictWord } from 
 export function claim(ctx: Context, job: Job, signer: Address): Record<string, unknown> {
   const seat = seats(job).find((member) => member.address === signer);
   if (!seat) throw new RequestError(403, "this node is not in the quorum of this task");
-  if (!job.promptKey) throw new RequestError(409, "the prompt key of this task is not stored yet");
-  requireOpen(ctx, job, seat);
+  const key = requireOpen(ctx, job, seat);
   if (seat.state === "pending") {
     seat.state = "claimed";
     seat.claimDeadline = now(ctx) + ctx.limits.claimLife;
@@ -21,8 +20,8 @@ export function claim(ctx: Context, job: Job, signer: Address): Record<string, u
     tell(ctx, job, { stage: "claimed", address: seat.address, role: seat.role });
   }
   return {
-    kpHighHandle: job.promptKey.high,
-    kpLowHandle: job.promptKey.low,
+    kpHighHandle: key.high,
+    kpLowHandle: key.low,
     outputKeyGranted: true,
     claimDeadline: seat.claimDeadline ?? seat.assignedAt + ctx.limits.assignmentLife,
   };
@@ -158,10 +157,12 @@ function finish(ctx: Context, job: Job, answer: Record<string, unknown>): void {
     Object.assign(answer, { status: "committed", finalized: true });
 }
 
-function requireOpen(ctx: Context, job: Job, seat: Seat): void {
+function requireOpen(ctx: Context, job: Job, seat: Seat): { high: bigint; low: bigint } {
   if (job.closedAt !== undefined) throw new RequestError(409, "this task is final");
   if (seat.state === "silent" || isExpired(ctx, seat))
     throw new RequestError(409, "the time of this node for this task is over");
+  if (!job.promptKey) throw new RequestError(409, "the prompt key of this task is not stored yet");
+  return job.promptKey;
 }
 
 function requireWord(word: string, role: string): VerdictWord {

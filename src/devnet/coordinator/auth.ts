@@ -4,21 +4,25 @@ import { type Address, getAddress, isAddress, recoverMessageAddress } from "viem
 import { type Context, now } from "./context.ts";
 import { type Env, RequestError, readBody } from "./http.ts";
 
-/** Remembers what was signed until its timestamp is too old to be used again. */
+/** Remembers what was signed, and for which route, until its timestamp is too old to be used again. */
 export type ReplayCache = {
-  /** Whether this is the first time; the request is remembered either way. Times in Unix seconds. */
-  isFirst(key: string, expiresAt: number, time: number): boolean;
+  /**
+   * The route that used this message first: `route` itself when it is new. Times in Unix seconds.
+   * @throws RequestError 503 when no more can be remembered
+   */
+  firstRoute(message: string, route: string, expiresAt: number, time: number): { route: string; isNew: boolean };
 };
 
 export function createReplayCache(capacity: number): ReplayCache {
-  const seen = new Map<string, number>();
+  const seen = new Map<string, { route: string; expiresAt: number }>();
   return {
-    isFirst: (key, expiresAt, time) => {
-      if (seen.has(key)) return false;
-      if (seen.size >= capacity) for (const [old, expiry] of seen) if (expiry < time) seen.delete(old);
+    firstRoute: (message, route, expiresAt, time) => {
+      const earlier = seen.get(message);
+      if (earlier) return { route: earlier.route, isNew: false };
+      if (seen.size >= capacity) for (const [old, entry] of seen) if (entry.expiresAt < time) seen.delete(old);
       if (seen.size >= capacity) throw new RequestError(503, "too many signed requests; try again later");
-      seen.set(key, expiresAt);
-      return true;
+      seen.set(message, { route, expiresAt });
+      return { route, isNew: true };
     },
   };
 }
@@ -32,8 +36,8 @@ const repeatable = new Set(["/internal/task/claim"]);
 /**
  * Verifies the three headers of PROTOCOL.md 3 over the raw body, before anything is parsed, and sets `signer`.
  *
- * A POST is accepted once. What is remembered is the signer, the route and the signed bytes rather than the signature,
- * because anybody can turn one valid signature into a second one. A GET is signed over its timestamp alone, so that all GETs
+ * A POST is accepted once, and a signature for one route never opens another one. What is remembered is the signer and the
+ * signed bytes rather than the signature, because anybody can turn one valid signature into a second one. A GET is signed over its timestamp alone, so that all GETs
  * of one node in one second carry the same signature; they change nothing and are accepted again within the window.
  */
 export function signatureMiddleware(ctx: Context): MiddlewareHandler<Env> {
@@ -55,10 +59,10 @@ export function signatureMiddleware(ctx: Context): MiddlewareHandler<Env> {
     const message = Buffer.concat([body, Buffer.from(timestamp)]);
     const signer = await recoverSigner(message, signature);
     if (signer !== getAddress(claimed)) throw new RequestError(401, "X-Signature is not by X-Node-Address");
-    if (c.req.method !== "GET" && !repeatable.has(c.req.path)) {
-      const signed = createHash("sha256").update(message).digest("hex");
-      const key = `${c.req.method} ${c.req.path} ${signer} ${signed}`;
-      if (!replays.isFirst(key, Number(timestamp) + limits.signatureWindow, time))
+    if (c.req.method !== "GET") {
+      const signed = `${signer} ${createHash("sha256").update(message).digest("hex")}`;
+      const first = replays.firstRoute(signed, c.req.path, Number(timestamp) + limits.signatureWindow, time);
+      if (!first.isNew && !(first.route === c.req.path && repeatable.has(c.req.path)))
         throw new RequestError(401, "this signed request was already received");
     }
     c.set("signer", signer);

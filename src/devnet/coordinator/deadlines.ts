@@ -3,7 +3,7 @@ import { outputKeyJobId } from "../../crypto/commitment.ts";
 import { errorCode, isRetryable } from "../../lib/errors.ts";
 import { isExpired } from "./answers.ts";
 import { type Context, now, tell } from "./context.ts";
-import { considerVotes, fail, owe } from "./lifecycle.ts";
+import { blame, considerVotes, fail } from "./lifecycle.ts";
 import { sendOwed } from "./outbox.ts";
 import { chooseReplacement } from "./quorum.ts";
 import { type Job, type Seat, seats, taskKey } from "./state.ts";
@@ -44,7 +44,7 @@ async function enforce(ctx: Context, job: Job): Promise<void> {
 function closeSilent(ctx: Context, job: Job): void {
   for (const seat of job.verifiers) {
     if (!isExpired(ctx, seat)) continue;
-    if (isToBlame(ctx, job, seat)) owe(job, "recordFailure", seat);
+    if (isToBlame(ctx, job, seat)) blame(ctx, job, seat);
     seat.state = "silent";
   }
   considerVotes(ctx, job);
@@ -58,13 +58,16 @@ async function replace(ctx: Context, job: Job, seat: Seat): Promise<void> {
   }
   const members = [...seats(job), ...job.replaced].map(({ address }) => address);
   const successor = await chooseReplacement(ctx, job, members);
-  if (!successor || !(await grantAccess(ctx, job, successor))) {
+  const isLetIn = successor !== undefined && (await grantAccess(ctx, job, successor));
+  // While the chain was asked, others may have decided or ended the job.
+  if (job.status !== "queued") return;
+  if (!isLetIn) {
     const blamed = seats(job).filter((member) => isExpired(ctx, member) && isToBlame(ctx, job, member));
     return fail(ctx, job, `timeout: ${seat.role} ${seat.address} is silent and no other node can take its place`, {
       blamed,
     });
   }
-  if (isToBlame(ctx, job, seat)) owe(job, "recordFailure", seat);
+  if (isToBlame(ctx, job, seat)) blame(ctx, job, seat);
   const fresh = newSeat(successor, seat.role, now(ctx));
   seat.state = "silent";
   job.replaced.push(seat);
@@ -80,6 +83,7 @@ async function replace(ctx: Context, job: Job, seat: Seat): Promise<void> {
 
 /** Whoever stored the output key is at fault: the leader that fell silent afterwards, or a verifier that took its place. */
 function failForTakenKey(ctx: Context, job: Job, holder: Address): void {
+  if (job.status !== "queued") return;
   const blamed = seats(job).filter(({ address, state }) => address === holder && state !== "pending");
   fail(ctx, job, `timeout: ${holder} stored the output key, but there is no result`, { blamed });
 }

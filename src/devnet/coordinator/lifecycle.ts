@@ -48,13 +48,20 @@ export function fail(ctx: Context, job: Job, reason: string, options: FailOption
   job.closedAt = job.updatedAt = now(ctx);
   for (const seat of seats(job)) if (seat.state === "pending" || seat.state === "claimed") seat.state = "silent";
   refund(ctx.state, job);
-  for (const seat of options.blamed ?? []) owe(job, "recordFailure", seat);
+  for (const seat of options.blamed ?? []) blame(ctx, job, seat);
   tell(ctx, job, { stage: job.status === "rejected" ? "rejected" : "failed", reason });
   void sendOwed(ctx, job);
 }
 
+/** Records that a node failed this job. */
+export function blame(ctx: Context, job: Job, seat: Seat): void {
+  const node = ctx.state.nodes.get(seat.address);
+  if (node) node.tasksRejected++;
+  owe(job, "recordFailure", seat);
+}
+
 /** Adds a transaction to those that the job waits for. */
-export function owe(job: Job, kind: ChainAction["kind"], seat: Pick<Seat, "address">, amount = 0n): void {
+function owe(job: Job, kind: ChainAction["kind"], seat: Pick<Seat, "address">, amount = 0n): void {
   job.actions.push({ kind, address: seat.address, amount, state: "waiting", tx: undefined });
 }
 
@@ -102,10 +109,4 @@ function praise(ctx: Context, job: Job, seat: Seat): void {
   const node = ctx.state.nodes.get(seat.address);
   if (node) node.tasksAccepted++;
   owe(job, "resetFailures", seat);
-}
-
-function blame(ctx: Context, job: Job, seat: Seat): void {
-  const node = ctx.state.nodes.get(seat.address);
-  if (node) node.tasksRejected++;
-  owe(job, "recordFailure", seat);
 }

@@ -28,7 +28,7 @@ const maxBodyBytes = 2 * 1024 * 1024;
  *
  * @example
  * const evm = await startEvm({ port: 0, clock: systemClock, genesis: devnetGenesis() });
- * @throws BlfError `DEVNET_PORT_TAKEN`
+ * @throws BlfError `DEVNET_PORT_TAKEN`, `DEVNET_PORT_UNUSABLE`
  */
 export async function startEvm({ port, clock, chainId = 31337, genesis }: EvmParameters): Promise<Evm> {
   const methods = createMethods(await createChain({ chainId, clock, genesis }));
@@ -52,11 +52,13 @@ function listen(port: number, fetch: (request: Request) => Promise<Response>) {
   try {
     return Bun.serve({ hostname: "127.0.0.1", port, maxRequestBodySize: maxBodyBytes, fetch });
   } catch (error) {
-    if (errorCode(error) !== "EADDRINUSE") throw error;
+    const taken = errorCode(error) === "EADDRINUSE";
     throw new BlfError({
-      code: "DEVNET_PORT_TAKEN",
-      message: `Port ${port} on 127.0.0.1 is taken`,
-      hint: "Stop the program that uses it, or choose other ports with --port-base.",
+      code: taken ? "DEVNET_PORT_TAKEN" : "DEVNET_PORT_UNUSABLE",
+      message: taken ? `Port ${port} on 127.0.0.1 is taken` : `Cannot listen on port ${port} of 127.0.0.1`,
+      hint: taken
+        ? "Stop the program that uses it, or choose other ports with --port-base."
+        : "Choose a port between 1024 and 65535 with --port-base.",
       cause: error,
     });
   }

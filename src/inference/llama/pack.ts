@@ -29,14 +29,17 @@ export type PackHeader = {
 /** A pack opened for reading; the body is only touched by `body()`. */
 export type Pack = { header: PackHeader; body(): Promise<Uint8Array> };
 
-const magic = "BLFPACK1";
+/** Names the format; it changes when the format does, so that packs of before are not taken for good. */
+export const packMagic = "BLFPACK2";
+const prefixSize = 44;
 
-/** Joins a header and a zstd-compressed body: magic, u32le length of the header, header as JSON, body. */
+/** Joins a header and a zstd-compressed body: magic, u32le length and SHA-256 of the header, header as JSON, body. */
 export function encodePack(header: PackHeader, compressed: Uint8Array): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(header));
-  const prefix = new Uint8Array(12);
-  prefix.set(new TextEncoder().encode(magic));
+  const prefix = new Uint8Array(prefixSize);
+  prefix.set(new TextEncoder().encode(packMagic));
   new DataView(prefix.buffer).setUint32(8, json.length, true);
+  prefix.set(sha256(json), 12);
   return new Uint8Array(Buffer.concat([prefix, json, compressed]));
 }
 
@@ -46,15 +49,12 @@ export function encodePack(header: PackHeader, compressed: Uint8Array): Uint8Arr
  */
 export async function openPack(path: string): Promise<Pack> {
   const file = Bun.file(path);
-  const prefix = new Uint8Array(await file.slice(0, 12).arrayBuffer());
-  if (prefix.length < 12 || new TextDecoder().decode(prefix.subarray(0, 8)) !== magic) throw corruptPack();
-  const end = 12 + new DataView(prefix.buffer).getUint32(8, true);
-  let header: PackHeader;
-  try {
-    header = JSON.parse(await file.slice(12, end).text()) as PackHeader;
-  } catch (error) {
-    throw corruptPack(error);
-  }
+  const prefix = new Uint8Array(await file.slice(0, prefixSize).arrayBuffer());
+  if (prefix.length < prefixSize || new TextDecoder().decode(prefix.subarray(0, 8)) !== packMagic) throw corruptPack();
+  const end = prefixSize + new DataView(prefix.buffer).getUint32(8, true);
+  const json = new Uint8Array(await file.slice(prefixSize, end).arrayBuffer());
+  if (!sha256(json).equals(prefix.subarray(12))) throw corruptPack();
+  const header = JSON.parse(new TextDecoder().decode(json)) as PackHeader;
   return {
     header,
     body: async () => {
@@ -71,8 +71,12 @@ export async function openPack(path: string): Promise<Pack> {
  */
 export function packedBytes(body: Uint8Array, file: PackedFile): Uint8Array {
   const bytes = body.subarray(file.offset, file.offset + file.size);
-  if (createHash("sha256").update(bytes).digest("hex") !== file.sha256) throw corruptPack();
+  if (sha256(bytes).toString("hex") !== file.sha256) throw corruptPack();
   return bytes;
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
 }
 
 async function unpack(compressed: Uint8Array): Promise<Uint8Array> {

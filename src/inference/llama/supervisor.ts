@@ -58,10 +58,10 @@ export function createEngineSupervisor(options: SupervisorOptions): Engine {
     child = undefined;
     const lost = [...jobs.values()];
     jobs.clear();
+    for (const job of lost) job.reject(closing.signal.aborted ? closed() : crashed(how));
     if (closing.signal.aborted) return;
     crashes++;
     log.error("the engine's process ended by itself", { pid: ended.pid, reason: how, count: lost.length });
-    for (const job of lost) job.reject(crashed(how));
     // So that the next job finds it ready; if it does not start, that job says so.
     running().catch(() => {});
   };
@@ -98,6 +98,7 @@ export function createEngineSupervisor(options: SupervisorOptions): Engine {
     signal.throwIfAborted();
     const engine = await running();
     signal.throwIfAborted();
+    if (closing.signal.aborted) throw closed();
     if (engine !== child) throw crashed("before it got the job");
     const id = nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<LoadedModel | Generation>();

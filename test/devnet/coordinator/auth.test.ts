@@ -96,6 +96,18 @@ describe("the signature headers", () => {
     expect((await leader!.claim(taskId)).status).toBe(200);
   });
 
+  test("a request that was signed for one route does not open another one", async () => {
+    const world = await createWorld({ nodes: 2 });
+    const node = world.addNode(vectorKey);
+    await node.attest();
+    await world.deposit(10n ** 18n);
+    await world.submit({ taskId: task, quorum: world.nodes.map((member) => member.address) });
+    expect((await send(world, "/internal/task/claim", signatures.claim, claimBody)).status).toBe(200);
+    // The claim names the node, so that it would also do as a heartbeat.
+    expect((await send(world, "/internal/heartbeat", signatures.claim, claimBody)).status).toBe(401);
+    expect((await send(world, "/internal/task/claim", signatures.claim, claimBody)).status).toBe(200);
+  });
+
   test("repeated 0x, a missing 0x and any case of the address are accepted", async () => {
     for (const changes of [
       { "X-Signature": `0x${signatures.heartbeat}` },

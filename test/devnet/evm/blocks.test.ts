@@ -129,7 +129,8 @@ describe("blocks", () => {
     await send(parseEther("1"));
     await send(parseEther("2"));
     const at = (blockNumber: bigint) => chain.client.getBalance({ address: chain.bob.address, blockNumber });
-    expect(await Promise.all([at(0n), at(1n), at(2n)])).toEqual([100n, 101n, 103n].map((ether) => ether * 10n ** 18n));
+    const balances = await Promise.all([0n, 1n, 2n].map(at));
+    expect(balances).toEqual(["100", "101", "103"].map((ether) => parseEther(ether)));
     const { address } = chain.alice;
     expect(await chain.client.getTransactionCount({ address, blockNumber: 1n })).toBe(1);
     await expect(at(3n)).rejects.toThrow(/header not found/);

@@ -74,6 +74,8 @@ describe("JSON-RPC", () => {
   test("a port that is taken is an error with a remedy", async () => {
     const second = startEvm({ port: chain.evm.port, clock: systemClock, genesis: {} });
     await expect(second).rejects.toMatchObject({ name: "BlfError", code: "DEVNET_PORT_TAKEN" });
+    const impossible = startEvm({ port: 70_000, clock: systemClock, genesis: {} });
+    await expect(impossible).rejects.toMatchObject({ name: "BlfError", code: "DEVNET_PORT_UNUSABLE" });
   });
 
   test("another chain id is what clients see", async () => {

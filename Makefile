@@ -1,0 +1,62 @@
+# `make demo` shows the main job, `make test` proves it. Both fetch everything they need; Bun or npm must be on PATH.
+BUN_VERSION := 1.4.5
+
+ARCH := $(shell uname -m | sed -e s/x86_64/x64/ -e s/arm64/aarch64/)
+SYSTEM := $(shell uname -s | tr A-Z a-z)
+BUN_PACKAGE := @oven/bun-$(SYSTEM)-$(ARCH)
+
+# The pinned Bun when it is on PATH, our own copy of it otherwise.
+ifeq ($(shell bun --version 2>/dev/null),$(BUN_VERSION))
+BUN := $(shell command -v bun)
+else
+BUN := $(CURDIR)/.tools/node_modules/$(BUN_PACKAGE)/bin/bun
+endif
+
+SOURCES := $(shell find src native -name '*.ts' -o -name '*.sol' -o -name '*.json') package.json bun.lock tsconfig.json
+TARGET ?=
+DEMO_FLAGS ?=
+
+.PHONY: build test lint demo bench clean format
+
+build: dist/blindference$(if $(TARGET),-$(TARGET))
+
+dist/blindference: $(SOURCES) node_modules/.installed
+	$(BUN) native/build.ts --out $@
+
+dist/blindference-test: $(SOURCES) node_modules/.installed
+	$(BUN) native/build.ts --test-faults --out $@
+
+dist/blindference-$(TARGET): $(SOURCES) node_modules/.installed
+	$(BUN) native/build.ts --target $(TARGET) --out $@
+
+test: lint dist/blindference dist/blindference-test
+	$(BUN) test --timeout 60000
+
+lint: node_modules/.installed
+	$(BUN) x tsc --noEmit
+	$(BUN) x biome ci --error-on-warnings
+	$(BUN) native/contracts.ts --check
+
+format: node_modules/.installed
+	$(BUN) x biome check --write
+
+demo: dist/blindference
+	dist/blindference demo $(DEMO_FLAGS)
+
+bench: dist/blindference
+	$(BUN) test/bench/bench.ts
+
+clean:
+	rm -rf dist build node_modules .tools
+
+node_modules/.installed: package.json bun.lock | $(BUN)
+	$(BUN) install --frozen-lockfile --ignore-scripts --omit=optional
+	touch $@
+
+$(CURDIR)/.tools/node_modules/$(BUN_PACKAGE)/bin/bun:
+	mkdir -p .tools
+	echo '{"private":true}' > .tools/package.json
+	cd .tools && if command -v npm >/dev/null; \
+	  then npm install --no-save --ignore-scripts --no-audit --no-fund $(BUN_PACKAGE)@$(BUN_VERSION); \
+	  else bun add --ignore-scripts $(BUN_PACKAGE)@$(BUN_VERSION); fi
+	touch $@

@@ -1,0 +1,3 @@
+import { runEngineHost } from "../../src/inference/llama/host.ts";
+
+await runEngineHost();
