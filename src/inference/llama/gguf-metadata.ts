@@ -10,6 +10,9 @@ const cannotWrite =
 /** Architectures without attention heads or without a feed-forward part. */
 const recurrent = /^(mamba2?|a?rwkv\d.*)$/;
 
+/** llama.cpp aborts the process beyond this. */
+const mostLayers = 512;
+
 /** No model is larger than this in any of its measures; beyond it, sizes overflow. */
 const largestMeasure = 2 ** 24;
 
@@ -25,7 +28,7 @@ export function checkMetadata(metadata: GgufMetadata): { architecture: string; c
   if (cannotWrite.test(architecture)) throw unsupported(architecture);
   const measure = (name: string, lowest = 1) => measureOf(metadata, `${architecture}.${name}`, lowest);
 
-  measure("block_count");
+  if (measure("block_count") > mostLayers) throw new Malformed("it has impossibly many layers");
   const width = measure("embedding_length");
   const contextLength = measure("context_length");
   if (!recurrent.test(architecture)) {
@@ -33,7 +36,10 @@ export function checkMetadata(metadata: GgufMetadata): { architecture: string; c
     const heads = measure("attention.head_count", 0);
     const perHead = metadata.has(`${architecture}.attention.key_length`);
     if (!perHead && heads > 0 && width % heads !== 0) throw new Malformed("its width is no multiple of its heads");
-    if (metadata.has(`${architecture}.attention.head_count_kv`)) measure("attention.head_count_kv", 0);
+    if (metadata.has(`${architecture}.attention.head_count_kv`)) {
+      const shared = measure("attention.head_count_kv", 0);
+      if (shared > 0 && heads % shared !== 0) throw new Malformed("its heads are no multiple of its key-value heads");
+    }
   }
   checkTokenizer(metadata);
   return { architecture, contextLength };
@@ -46,6 +52,8 @@ function checkTokenizer(metadata: GgufMetadata): void {
   if (model === "no_vocab") throw keyMissing("tokenizer.ggml.tokens");
   if (model === "rwkv" && metadata.get("tokenizer.ggml.tokens") === undefined)
     throw keyMissing("tokenizer.ggml.tokens");
+  const list = metadata.get("tokenizer.ggml.tokens");
+  if (typeof list === "object" && list.hasDuplicates) throw new Malformed("a token appears twice in its vocabulary");
   const tokens = arrayLength(metadata, "tokenizer.ggml.tokens", 8);
   if (tokens === undefined) throw keyMissing("tokenizer.ggml.tokens");
   if (tokens === 0) throw new Malformed("its vocabulary is empty");

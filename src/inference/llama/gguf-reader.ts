@@ -14,7 +14,13 @@ export class Malformed extends Error {}
 
 /** What the checks need to know of a value: numbers and strings themselves, of an array only how long it is and what it holds. */
 export type GgufMetadataValue = number | bigint | boolean | string | GgufArray;
-export type GgufArray = { itemType: number; length: number; first: number | bigint | undefined };
+export type GgufArray = {
+  itemType: number;
+  length: number;
+  first: number | bigint | undefined;
+  /** Whether a text appears twice; only known where it was asked for. */
+  hasDuplicates?: boolean;
+};
 
 const windowSize = 256 * 1024;
 const fixedSizes: Record<number, number> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
@@ -82,26 +88,41 @@ export function ggufReader(file: RandomAccess) {
     if (type === 12) return view.getFloat64(start, true);
     throw new Malformed(`value type ${type} does not exist`);
   };
-  const array = (): GgufArray => {
+  /** Passes over texts, and tells whether two of them that are not empty are equal. */
+  const strings = (count: number, compare: boolean): boolean => {
+    const seen = new Set<string>();
+    let distinct = 0;
+    for (let i = 0; i < count; i++) {
+      const length = u64();
+      if (!compare || length === 0 || length > windowSize) {
+        skip(length);
+        distinct++;
+        continue;
+      }
+      const start = need(length);
+      const text = Buffer.from(window.buffer, start, length).toString("latin1");
+      if (!seen.has(text)) distinct++;
+      seen.add(text);
+    }
+    return distinct < count;
+  };
+  const array = (compare: boolean): GgufArray => {
     const itemType = u32();
     const length = u64();
     const size = fixedSizes[itemType];
     if (size === undefined && itemType !== stringType) throw new Malformed("an array holds what no array can hold");
     if (length * (size ?? 8) > file.size) throw new UnexpectedEnd();
-    if (size === undefined) {
-      for (let i = 0; i < length; i++) skip(u64());
-      return { itemType, length, first: undefined };
-    }
+    if (size === undefined) return { itemType, length, first: undefined, hasDuplicates: strings(length, compare) };
     const end = position + length * size;
     const value = length > 0 ? scalar(itemType) : undefined;
     position = end;
     skip(0);
     return { itemType, length, first: typeof value === "boolean" ? undefined : value };
   };
-  const value = (): GgufMetadataValue => {
+  const value = (compareTexts = false): GgufMetadataValue => {
     const type = u32();
     if (type === stringType) return string();
-    return type === arrayType ? array() : scalar(type);
+    return type === arrayType ? array(compareTexts) : scalar(type);
   };
   return { u32, u64, string, value, position: () => position };
 }

@@ -67,7 +67,7 @@ function parse(file: RandomAccess): GgufHeader {
   for (let i = 0; i < metadataCount; i++) {
     const key = reader.string();
     if (metadata.has(key)) throw new Malformed("a key appears twice");
-    metadata.set(key, reader.value());
+    metadata.set(key, reader.value(key === "tokenizer.ggml.tokens"));
   }
   const { architecture, contextLength } = checkMetadata(metadata);
   const tensors: TensorInfo[] = [];

@@ -45,10 +45,10 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
   const pack = await openPack(packPath);
   const files = filesOfView(pack, view);
   const name = `${pack.header.id}-${variant}${view.gpu ? "-gpu" : ""}`;
-  const places = options.cacheDirectories ?? [cacheDirectory(), temporaryCacheDirectory()];
+  const places = options.cacheDirectories?.map((place) => () => place) ?? [cacheDirectory, temporaryCacheDirectory];
   let failure: unknown;
   for (const [index, place] of places.entries()) {
-    const directory = join(place, "native", name);
+    const directory = join(place(), "native", name);
     try {
       const extracted = await extract({ pack, files, directory, verify: options.verify ?? false });
       if (index > 0) options.log.warn("the cache directory cannot be written, using another", { path: directory });

@@ -33,9 +33,13 @@ export type Pack = { header: PackHeader; body(): Promise<Uint8Array> };
 export const packMagic = "BLFPACK2";
 const prefixSize = 44;
 
+/** Prefix and header together are read at once, and are never longer than this. */
+const headSize = 16 * 1024;
+
 /** Joins a header and a zstd-compressed body: magic, u32le length and SHA-256 of the header, header as JSON, body. */
 export function encodePack(header: PackHeader, compressed: Uint8Array): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(header));
+  if (prefixSize + json.length > headSize) throw new RangeError("a pack cannot have so many files");
   const prefix = new Uint8Array(prefixSize);
   prefix.set(new TextEncoder().encode(packMagic));
   new DataView(prefix.buffer).setUint32(8, json.length, true);
@@ -49,11 +53,11 @@ export function encodePack(header: PackHeader, compressed: Uint8Array): Uint8Arr
  */
 export async function openPack(path: string): Promise<Pack> {
   const file = Bun.file(path);
-  const prefix = new Uint8Array(await file.slice(0, prefixSize).arrayBuffer());
-  if (prefix.length < prefixSize || new TextDecoder().decode(prefix.subarray(0, 8)) !== packMagic) throw corruptPack();
-  const end = prefixSize + new DataView(prefix.buffer).getUint32(8, true);
-  const json = new Uint8Array(await file.slice(prefixSize, end).arrayBuffer());
-  if (!sha256(json).equals(prefix.subarray(12))) throw corruptPack();
+  const head = new Uint8Array(await file.slice(0, headSize).arrayBuffer());
+  if (head.length < prefixSize || new TextDecoder().decode(head.subarray(0, 8)) !== packMagic) throw corruptPack();
+  const end = prefixSize + new DataView(head.buffer).getUint32(8, true);
+  const json = head.subarray(prefixSize, end);
+  if (!sha256(json).equals(head.subarray(12, prefixSize))) throw corruptPack();
   const header = JSON.parse(new TextDecoder().decode(json)) as PackHeader;
   return {
     header,

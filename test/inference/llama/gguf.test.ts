@@ -107,6 +107,9 @@ describe("GGUF header", () => {
   test.each<[string, Record<string, GgufValue>]>([
     ["no layers", { "llama.block_count": { type: "u32", value: 0 } }],
     ["a width that is a text", { "llama.embedding_length": { type: "string", value: "32" } }],
+    ["more layers than llama.cpp can take", { "llama.block_count": { type: "u32", value: 513 } }],
+    ["key-value heads that do not divide its heads", { "llama.attention.head_count_kv": { type: "u32", value: 3 } }],
+    ["a token twice", { "tokenizer.ggml.tokens": { type: "string[]", value: ["a", "a"] } }],
     ["an absurd width", { "llama.embedding_length": { type: "u32", value: 4_000_000_000 } }],
     ["a fractional width", { "llama.embedding_length": { type: "f32", value: 1.5 } }],
     ["heads that do not divide the width", { "llama.attention.head_count": { type: "u32", value: 5 } }],
