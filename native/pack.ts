@@ -52,7 +52,8 @@ export function packContent(platform: Platform, root: string, print: (line: stri
   const metadata: unknown = JSON.parse(readFileSync(join(directory, "_nlcBuildMetadata.json"), "utf8"));
   const { release } = (metadata as { buildOptions: { llamaCpp: { release: string } } }).buildOptions.llamaCpp;
   files.push(...systemFiles(platform, print));
-  const glibc = platform.os === "linux" ? newestGlibc(files.map((file) => file.bytes)) : undefined;
+  const always = files.filter((file) => file.role !== "runtime");
+  const glibc = platform.os === "linux" ? newestGlibc(always.map((file) => file.bytes)) : undefined;
   if (glibc !== undefined) print(`native libraries need glibc ${glibc} or newer`);
   return { target, release, files };
 }
@@ -63,7 +64,7 @@ function systemFiles(platform: Platform, print: (line: string) => void): PackInp
   const paths = platform.systemLibraries.map((name) => [name, isOwn && findSystemLibrary(name, platform.cpu)] as const);
   const missing = paths.filter(([, path]) => !path).map(([name]) => name);
   if (missing.length > 0) print(`${missing.join(" and ")} not in the pack: the target's own will be used`);
-  return paths.flatMap(([name, path]) => (path ? [{ name, bytes: readFileSync(path), role: "common" as const }] : []));
+  return paths.flatMap(([name, path]) => (path ? [{ name, bytes: readFileSync(path), role: "runtime" as const }] : []));
 }
 
 /** The path of a pack under `directory`; it is only compressed if none of the same content is there. */

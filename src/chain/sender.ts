@@ -4,11 +4,14 @@ import {
   type Hex,
   keccak256,
   type LocalAccount,
+  parseTransaction,
   type TransactionReceipt,
   TransactionReceiptNotFoundError,
 } from "viem";
 import type { Clock } from "../lib/clock.ts";
-import { BlfError } from "../lib/errors.ts";
+import { abortable } from "../lib/concurrent.ts";
+import { BlfError, errorCode } from "../lib/errors.ts";
+import { createLock } from "../lib/lock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Chain } from "./clients.ts";
 import type { ContractCall } from "./contract-call.ts";
@@ -16,7 +19,7 @@ import { chainError } from "./errors.ts";
 import { chooseFees, type Fees, raiseFees } from "./fees.ts";
 import type { StoredTransaction, TransactionStore } from "./transaction-store.ts";
 
-/** A transaction that is not mined by then is replaced by one with a higher fee, in milliseconds. */
+/** A transaction that is not mined by then is replaced by one with a higher fee, or given up, in milliseconds. */
 const replaceAfterMs = 20_000;
 
 export type SendRequest = {
@@ -52,15 +55,11 @@ type Prepared = { nonce: number; gas: bigint; fees: Fees };
 export function createSender(options: SenderOptions): Sender {
   const { chain, account, store, clock, log } = options;
   const { client } = chain;
-  let turn: Promise<unknown> = Promise.resolve();
-  let nextNonce = 0;
-
   /** Nonces are given out one at a time, in the order of the calls. */
-  const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
-    const result = turn.then(action, action);
-    turn = result.catch(() => {});
-    return result;
-  };
+  const inTurn = createLock();
+  let nextNonce = 0;
+  /** Sends that have not ended, by purpose. */
+  const underWay = new Map<string, Promise<TransactionReceipt>>();
 
   const prepare = async ({ call, action }: SendRequest): Promise<Omit<Prepared, "nonce"> & { chainNonce: number }> => {
     try {
@@ -91,15 +90,16 @@ export function createSender(options: SenderOptions): Sender {
     return { raw, hash: keccak256(raw) };
   };
 
-  /** Hands the newest version to the RPC. "Already known" and "nonce too low" are answered by looking for a receipt. */
-  const broadcast = async (transaction: StoredTransaction, action: string): Promise<void> => {
+  /** Hands the newest version to the RPC. True when the chain says that the nonce is used up, be it by this transaction or by another. */
+  const broadcast = async (transaction: StoredTransaction, action: string): Promise<boolean> => {
     try {
       await client.sendRawTransaction({ serializedTransaction: transaction.raw });
     } catch (error) {
       const text = String((error as { details?: unknown }).details ?? error);
-      if (/already known|already imported|known transaction|nonce too low|underpriced/i.test(text)) return;
-      throw chainError(error, action);
+      if (/nonce too low/i.test(text)) return true;
+      if (!/already known|already imported|known transaction|underpriced/i.test(text)) throw chainError(error, action);
     }
+    return false;
   };
 
   const findReceipt = async (transaction: StoredTransaction): Promise<TransactionReceipt | undefined> => {
@@ -115,77 +115,83 @@ export function createSender(options: SenderOptions): Sender {
   };
 
   /** Signs with the next nonce and remembers the transaction before anybody else can see it. */
-  const start = (request: SendRequest): Promise<StoredTransaction & { prepared: Prepared }> =>
+  const start = (
+    request: SendRequest,
+    signal?: AbortSignal,
+  ): Promise<{ sent: StoredTransaction; nonceUsed: boolean }> =>
     inTurn(async () => {
+      signal?.throwIfAborted();
       const { chainNonce, ...rest } = await prepare(request);
-      const prepared = { ...rest, nonce: Math.max(chainNonce, nextNonce) };
-      const { raw, hash } = await sign(request.call, prepared);
-      const transaction: StoredTransaction = {
-        purpose: request.purpose,
-        nonce: prepared.nonce,
-        hashes: [hash],
-        raw,
-        status: "pending",
-        sentAt: clock.now(),
-      };
-      store.save(transaction);
-      nextNonce = prepared.nonce + 1;
+      signal?.throwIfAborted();
+      const nonce = Math.max(chainNonce, nextNonce);
+      const { raw, hash } = await sign(request.call, { ...rest, nonce });
+      const { purpose } = request;
+      const sent: StoredTransaction = { purpose, nonce, hashes: [hash], raw, status: "pending", sentAt: clock.now() };
+      store.save(sent);
+      nextNonce = nonce + 1;
       try {
-        await broadcast(transaction, request.action);
+        return { sent, nonceUsed: await broadcast(sent, request.action) };
       } catch (error) {
         // The RPC may or may not have taken it. The next attempt finds it in the store and sends the very same bytes.
         nextNonce = 0;
         throw error;
       }
-      return { ...transaction, prepared };
     });
 
-  /** Whether another transaction was mined with this nonce, so that no version of ours ever can be. */
-  const isSuperseded = async (transaction: StoredTransaction): Promise<boolean> => {
+  const isNonceUsed = async ({ nonce }: StoredTransaction): Promise<boolean> => {
     const mined = await client
       .getTransactionCount({ address: account.address, blockTag: "latest" })
       .catch((error: unknown) => {
         throw chainError(error, "read the nonce");
       });
-    return mined > transaction.nonce && !(await findReceipt(transaction));
+    return mined > nonce;
   };
 
-  /** The receipt, or undefined when the transaction can never be mined. */
+  /**
+   * The receipt, or undefined when another transaction was mined with this nonce, so that no version of ours ever can be. The machines
+   * behind an RPC are not equally far: only when the receipt is still missing a while after the nonce was used up is it believed.
+   */
   const waitForReceipt = async (
     request: SendRequest,
     transaction: StoredTransaction,
-    prepared: Prepared | undefined,
+    nonceUsed: boolean,
     signal?: AbortSignal,
   ): Promise<TransactionReceipt | undefined> => {
-    let replaceAt = clock.now() + replaceAfterMs;
-    let current = prepared;
+    let lookAt = clock.now() + replaceAfterMs;
+    let wasUsed = nonceUsed;
     for (;;) {
       const receipt = await findReceipt(transaction);
       if (receipt) return settle(request, transaction, receipt);
-      if (clock.now() >= replaceAt) {
-        if (await isSuperseded(transaction)) return undefined;
-        replaceAt = clock.now() + replaceAfterMs;
-        current = await replace(request, transaction, current);
+      if (clock.now() >= lookAt) {
+        const isUsed = await isNonceUsed(transaction);
+        if (isUsed && wasUsed) return undefined;
+        if (!isUsed) await replace(request, transaction);
+        wasUsed = isUsed;
+        lookAt = clock.now() + replaceAfterMs;
       }
       await clock.sleep(chain.pollMs, signal);
     }
   };
 
-  const replace = async (
-    request: SendRequest,
-    transaction: StoredTransaction,
-    previous: Prepared | undefined,
-  ): Promise<Prepared> => {
-    const { chainNonce: _, ...fresh } = await prepare(request);
-    const fees = previous ? raiseFees(previous.fees, options.maxFeePerGas) : fresh.fees;
-    const next = { ...fresh, fees, nonce: transaction.nonce };
-    const { raw, hash } = await sign(request.call, next);
+  /** Sends the transaction again for a higher fee. At the cap there is nothing to do but to wait. */
+  const replace = async (request: SendRequest, transaction: StoredTransaction): Promise<void> => {
+    const { gas = 0n, maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = parseTransaction(transaction.raw);
+    let fees: Fees;
+    try {
+      fees = raiseFees({ maxFeePerGas, maxPriorityFeePerGas }, options.maxFeePerGas);
+    } catch (error) {
+      log.warn("a transaction is not mined yet", { nonce: transaction.nonce, code: errorCode(error) });
+      return;
+    }
+    const { raw, hash } = await sign(request.call, { gas, fees, nonce: transaction.nonce });
     transaction.hashes.push(hash);
     transaction.raw = raw;
     store.save(transaction);
-    log.warn("a transaction is not mined yet and is sent again with a higher fee", { tx: hash, nonce: next.nonce });
+    log.warn("a transaction is not mined yet and is sent again with a higher fee", {
+      tx: hash,
+      nonce: transaction.nonce,
+    });
     await broadcast(transaction, request.action);
-    return next;
   };
 
   const settle = (request: SendRequest, transaction: StoredTransaction, receipt: TransactionReceipt) => {
@@ -205,21 +211,33 @@ export function createSender(options: SenderOptions): Sender {
     if (!earlier || earlier.status === "reverted") return undefined;
     const receipt = await findReceipt(earlier);
     if (receipt) return settle(request, earlier, receipt);
-    if (await isSuperseded(earlier)) return undefined;
-    await broadcast(earlier, request.action);
-    return waitForReceipt(request, earlier, undefined, signal);
+    const nonceUsed = await broadcast(earlier, request.action);
+    return waitForReceipt(request, earlier, nonceUsed, signal);
+  };
+
+  const sendNow = async (request: SendRequest, signal?: AbortSignal): Promise<TransactionReceipt> => {
+    const resumed = await resume(request, signal);
+    if (resumed) return resumed;
+    for (;;) {
+      const { sent, nonceUsed } = await start(request, signal);
+      log.debug("transaction sent", { tx: sent.hashes[0]!, nonce: sent.nonce });
+      const receipt = await waitForReceipt(request, sent, nonceUsed, signal);
+      if (receipt) return receipt;
+    }
   };
 
   return {
     send: async (request, signal) => {
-      const resumed = await resume(request, signal);
-      if (resumed) return resumed;
       for (;;) {
-        const { prepared, ...transaction } = await start(request);
-        log.debug("transaction sent", { tx: transaction.hashes[0]!, nonce: transaction.nonce });
-        const receipt = await waitForReceipt(request, transaction, prepared, signal);
-        if (receipt) return receipt;
+        const earlier = underWay.get(request.purpose);
+        if (!earlier) break;
+        // Whoever comes second finds in the store what the first one did.
+        const ended = earlier.catch(() => {});
+        await (signal ? abortable(ended, signal) : ended);
       }
+      const sending = sendNow(request, signal).finally(() => underWay.delete(request.purpose));
+      underWay.set(request.purpose, sending);
+      return sending;
     },
   };
 }

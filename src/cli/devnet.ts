@@ -21,8 +21,8 @@ export function register(program: Command): void {
     .option("--json", "print one JSON document")
     .action(run);
   devnet
-    .command("fund <address>")
-    .description("Give an address of the running devnet ETH for gas and 10,000 BLIND.")
+    .command("fund [address]")
+    .description("Give an address, by default this node's, ETH for gas and 10,000 BLIND of the running devnet.")
     .option("--json", "print one JSON document")
     .action(fund);
 }
@@ -54,15 +54,16 @@ async function run(options: Options): Promise<void> {
   await devnet.stop();
 }
 
-async function fund(address: string, _options: unknown, command: Command): Promise<void> {
+async function fund(given: string | undefined, _options: unknown, command: Command): Promise<void> {
+  const { config } = loadConfig({ env: process.env });
+  const address = given ?? config.node_address;
   if (!isAddress(address, { strict: false }))
     throw new BlfError({
       code: "USAGE_INVALID_OPTION",
-      message: "The address must be 0x and 40 hex digits",
-      hint: "`blindference status` shows the node's address.",
+      message: given === undefined ? "There is no node here to fund" : "The address must be 0x and 40 hex digits",
+      hint: "Give an address, or run `blindference init` first.",
       exitCode: exitCodes.usage,
     });
-  const { config } = loadConfig({ env: process.env });
   const service = createJsonService({
     fetch: globalThis.fetch,
     clock: systemClock,

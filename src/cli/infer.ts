@@ -6,8 +6,10 @@ import { createDownloader } from "../ipfs/download.ts";
 import { systemClock } from "../lib/clock.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
+import { deposit } from "../requester/deposit.ts";
 import { infer } from "../requester/infer.ts";
 import { openChainSession, openSession, requireAddress, unlock } from "./session.ts";
+import { parseBlind } from "./ui/amount.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
 import { print, printJson, printTable } from "./ui/io.ts";
 
@@ -15,6 +17,7 @@ type Options = {
   model: string;
   verifiers: string;
   currency: string;
+  deposit?: string;
   json?: boolean;
   passwordStdin?: boolean;
 };
@@ -26,6 +29,7 @@ export function register(program: Command): void {
     .requiredOption("--model <id>", "exact model id")
     .option("--verifiers <n>", "verifiers beside the leader, 1 to 5", "2")
     .option("--currency <name>", "credits to pay with: blind or cusdc", "blind")
+    .option("--deposit <amount>", "buy credits for this much BLIND first")
     .option("--password-stdin", "read the keystore's password from standard input")
     .option("--json", "print one JSON document")
     .action(run);
@@ -36,6 +40,7 @@ async function run(prompt: string, options: Options): Promise<void> {
   if (currency !== "blind" && currency !== "cusdc") throw invalidOption("--currency", "blind or cusdc");
   if (!/^[1-5]$/.test(options.verifiers)) throw invalidOption("--verifiers", "a whole number from 1 to 5");
   if (prompt.trim() === "") throw invalidOption("<prompt>", "some text");
+  const credits = options.deposit === undefined ? undefined : parseBlind(options.deposit);
   const session = openSession();
   const { config, log } = session;
   const keyStore = requireAddress(config, "prompt_key_store_address");
@@ -57,6 +62,16 @@ async function run(prompt: string, options: Options): Promise<void> {
       fetch: globalThis.fetch,
       clock: systemClock,
     });
+    if (credits !== undefined)
+      await deposit({
+        client,
+        sender,
+        blind: requireAddress(config, "blind_token_address"),
+        treasury: requireAddress(config, "payment_treasury_address"),
+        amount: credits,
+        id: crypto.randomUUID(),
+        signal: interrupt.signal,
+      });
     const downloader = createDownloader({
       fetch: globalThis.fetch,
       gateways: [config.ipfs_gateway, ...config.ipfs_gateways],

@@ -76,9 +76,7 @@ export function journalPath(config: Config): string {
 }
 
 /** @throws BlfError `CONTRACT_NOT_CONFIGURED` */
-export function requireAddress<
-  K extends "blind_token_address" | "staking_address" | "node_registry_address" | "prompt_key_store_address",
->(config: Config, key: K): `0x${string}` {
+export function requireAddress(config: Config, key: Extract<keyof Config, `${string}_address`>): `0x${string}` {
   const address = config[key];
   if (address !== "") return address;
   throw new BlfError({

@@ -1,5 +1,6 @@
 import { BlfError } from "../lib/errors.ts";
 import { parseJson } from "../lib/json.ts";
+import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
 import { type ConfigFile, configKeys } from "./schema.ts";
 import { secretVariables } from "./secrets.ts";
@@ -18,7 +19,8 @@ const booleans = new Set(["zdr_compliant", "registered_on_chain", "skip_output_k
 const lists = new Set(["supported_model_ids", "custom_backends", "ipfs_gateways", "mock_model_ids"]);
 
 /** Variables that are not keys of the configuration but belong to the program. */
-const others = ["BLF_CONFIG_DIR", "BLF_FAULT", ...secretVariables];
+const named = ["BLF_CONFIG_DIR", ...secretVariables];
+const others = [...named, "BLF_FAULT"];
 
 /** Every variable that sets a key, with the key as a path. `PROMPT_KEY_STORE_ADDRESS` is the original's second name. */
 export function variables(): Record<string, { path: string[]; kind: Kind }> {
@@ -54,7 +56,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Config
     const text = env[name];
     if (text === undefined || text === "" || others.includes(name)) continue;
     const entry = table[name];
-    if (!entry) throw unknownVariable(name, Object.keys(table));
+    if (!entry) throw unknownVariable(name, [...Object.keys(table), ...named]);
     const value = convert(name, text, entry.kind);
     const [key, inner] = entry.path as [string, string?];
     values[key] = inner ? { ...(values[key] as object | undefined), [inner]: value } : value;
@@ -93,7 +95,7 @@ function unknownVariable(name: string, known: string[]): BlfError {
   const suggestion = closest(name, known);
   return new BlfError({
     code: "CONFIG_UNKNOWN_VARIABLE",
-    message: `The environment has the unknown variable ${name}`,
-    hint: suggestion ? `Did you mean ${suggestion}?` : `Unset it: unset ${name}`,
+    message: `The environment has the unknown variable ${printable(name)}`,
+    hint: suggestion ? `Did you mean ${suggestion}?` : `Unset it: unset ${printable(name)}`,
   });
 }

@@ -5,10 +5,11 @@ import type { z } from "zod";
 import { BlfError, errorCode, exitCodes } from "../lib/errors.ts";
 import { fileError } from "../lib/files.ts";
 import { parseJson } from "../lib/json.ts";
+import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
 import { readEnvironment } from "./environment.ts";
 import { networks } from "./networks.ts";
-import { type ConfigFile, configKeys, configSchema, type ParsedConfig } from "./schema.ts";
+import { type ConfigFile, configKeys, configSchema, keysAt, type ParsedConfig } from "./schema.ts";
 
 export type ConfigSource = "default" | "file" | "environment" | "flag";
 
@@ -46,13 +47,13 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const file = readConfigFile(path);
   const environment = readEnvironment(options.env);
   const merged = merge(merge(file ?? {}, environment), options.flags ?? {});
-  const parsed = validate(merged, file ? path : "the configuration");
-  const sources: LoadedConfig["sources"] = {};
-  for (const key of configKeys) {
-    if (options.flags && key in options.flags) sources[key] = "flag";
-    else if (key in environment) sources[key] = "environment";
-    else sources[key] = file && key in file ? "file" : "default";
-  }
+  const sourceOf = (key: string): ConfigSource => {
+    if (options.flags && key in options.flags) return "flag";
+    if (key in environment) return "environment";
+    return file && key in file ? "file" : "default";
+  };
+  const parsed = validate(merged, path, sourceOf);
+  const sources = Object.fromEntries(configKeys.map((key) => [key, sourceOf(key)]));
   return { config: complete(parsed, dir), sources, exists: file !== undefined };
 }
 
@@ -85,34 +86,49 @@ export function readConfigFile(path: string): ConfigFile | undefined {
     throw new BlfError({
       code: "CONFIG_NOT_JSON",
       message: `${path} is not a JSON object`,
-      hint: "Mend the file, or move it away and run `blindference init` again; the keystore is a file of its own.",
+      hint: 'Mend the file; at worst replace it with {"node_address": "0x…"}, since everything else has a default.',
       cause: errorCode(error),
     });
   }
 }
 
-/** Checks the keys and values. @throws BlfError `CONFIG_UNKNOWN_KEY`, `CONFIG_INVALID` */
-export function validate(values: ConfigFile, origin: string): ParsedConfig {
+/** Checks the keys and values, which are those of the file at `path` unless `sourceOf` says otherwise. @throws BlfError `CONFIG_UNKNOWN_KEY`, `CONFIG_INVALID` */
+export function validate(
+  values: ConfigFile,
+  path: string,
+  sourceOf: (key: string) => ConfigSource = () => "file",
+): ParsedConfig {
   const result = configSchema.safeParse(values);
   if (result.success) return result.data;
-  throw describeIssue(result.error.issues[0]!, origin);
+  throw describeIssue(result.error.issues[0]!, path, sourceOf);
 }
 
-function describeIssue(issue: z.core.$ZodIssue, origin: string): BlfError {
-  const name = issue.path.join(".");
+function describeIssue(issue: z.core.$ZodIssue, path: string, sourceOf: (key: string) => ConfigSource): BlfError {
+  const name = printable(issue.path.join("."));
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const suggestion = closest(key, configKeys);
+    const suggestion = closest(key, keysAt(issue.path));
     return new BlfError({
       code: "CONFIG_UNKNOWN_KEY",
-      message: `${origin} has the unknown key "${name ? `${name}.` : ""}${key}"`,
+      message: `${path} has the unknown key "${name ? `${name}.` : ""}${printable(key)}"`,
       hint: suggestion ? `Did you mean "${suggestion}"?` : "Remove it, or see the configuration table of the README.",
     });
   }
+  const key = String(issue.path[0]);
+  const variable = key === "engine" ? name.replace(".", "_") : key;
+  const places = {
+    flag: ["the command line", `Correct the option --${key.replaceAll("_", "-")}.`],
+    environment: ["the environment", `Correct or unset BLF_${variable.toUpperCase()}.`],
+    file: [path, `Correct it in the file, or set BLF_${variable.toUpperCase()}.`],
+    default: ["the defaults", `Set BLF_${variable.toUpperCase()}.`],
+  } as const;
+  const source = sourceOf(key);
+  const [place, hint] = places[source];
   return new BlfError({
     code: "CONFIG_INVALID",
-    message: `${origin}: "${name}" is not valid: ${issue.message}`,
-    hint: `Correct "${name}" in config.json or in BLF_${name.toUpperCase().replaceAll(".", "_")}.`,
+    message: `"${name}" of ${place} is not valid: ${issue.message}`,
+    hint,
+    exitCode: source === "flag" ? exitCodes.usage : exitCodes.failed,
   });
 }
 

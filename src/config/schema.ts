@@ -1,5 +1,6 @@
 import { isAddress } from "viem/utils";
 import { z } from "zod";
+import { latestTime } from "../lib/clock.ts";
 import { isAllowedEndpoint } from "../lib/http.ts";
 import { networks } from "./networks.ts";
 
@@ -71,11 +72,11 @@ export const configSchema = z.strictObject({
     .refine((name) => Object.hasOwn(networks, name), `must be one of ${Object.keys(networks).join(", ")}`)
     .default("arbitrum_sepolia"),
   attestation_cert_hash: bytes32OrEmpty.default(""),
-  attestation_expiry: z.int().min(0).default(0),
+  attestation_expiry: z.int().min(0).max(latestTime).default(0),
   registered_on_chain: z.boolean().default(false),
   /** Wei, as a decimal string or a JSON integer. */
   stake_amount_wei: z
-    .union([z.bigint(), z.int().min(0), z.string().regex(/^\d+$/, "must be a whole number of wei")])
+    .union([z.bigint().min(0n), z.int().min(0), z.string().regex(/^\d+$/, "must be a whole number of wei")])
     .transform((value) => BigInt(value))
     .default(0n),
   cofhe_mode: z.enum(["bridge", "python"]).default("bridge"),
@@ -104,3 +105,9 @@ export type ModelConfig = z.output<typeof modelSchema>;
 export type ConfigKey = keyof ParsedConfig;
 
 export const configKeys = Object.keys(configSchema.shape) as ConfigKey[];
+
+/** The keys that may stand at a place: `[]` is the whole file, `["models", "<id>"]` one model. */
+export function keysAt(path: readonly PropertyKey[]): string[] {
+  if (path[0] === "engine") return Object.keys(engineSchema.shape);
+  return path[0] === "models" ? Object.keys(modelSchema.shape) : configKeys;
+}

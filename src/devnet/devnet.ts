@@ -7,15 +7,16 @@ import { createMemoryTransactionStore } from "../chain/transaction-store.ts";
 import { systemRandom } from "../crypto/random.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorCode } from "../lib/errors.ts";
+import { createLock } from "../lib/lock.ts";
 import type { Logger } from "../lib/log.ts";
 import { devnetAccounts } from "./accounts.ts";
 import { createBlobStore } from "./blob-store.ts";
 import { deployNetwork } from "./contracts/deploy.ts";
+import { fundAccounts } from "./contracts/fund.ts";
 import { devnetGenesis } from "./contracts/genesis.ts";
 import { createCoordinatorChain } from "./coordinator/chain.ts";
 import { type Coordinator, createCoordinator } from "./coordinator/coordinator.ts";
 import { startEvm } from "./evm/server.ts";
-import { createFund } from "./fund.ts";
 import { listen } from "./listen.ts";
 
 export type DevnetOptions = {
@@ -77,14 +78,18 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       random: systemRandom,
       serviceSecret: Buffer.from(systemRandom(32)).toString("hex"),
     });
-    const fund = createFund({
-      chain,
-      rpcUrl: evm.url,
-      account: accounts.funder,
-      blind: addresses.blind,
-      eth: parseEther("10"),
-      amount: parseEther("10000"),
-    });
+    const inTurn = createLock();
+    const fund = (address: Address) =>
+      inTurn(() =>
+        fundAccounts({
+          rpcUrl: evm.url,
+          funder: accounts.funder,
+          blind: addresses.blind,
+          recipients: [address],
+          etherAmount: parseEther("10"),
+          blindAmount: parseEther("10000"),
+        }),
+      );
     const icl = listen(port(1), coordinator.icl, fund);
     stops.push(icl.stop);
     const payment = listen(port(2), coordinator.payment);

@@ -62,7 +62,7 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
       },
       { clock: options.clock, attempts: 2, initialMs: 1000, maxMs: 1000, jitter: 0, ...(signal ? { signal } : {}) },
     );
-    if (response.status >= 400 || response.status < 200) throw statusError(options.service, path, response);
+    if (response.status < 200 || response.status >= 300) throw statusError(options.service, path, response);
     const result = schema.safeParse(readJson(options.service, response));
     if (result.success) return result.data;
     const issue = result.error.issues[0]!;
@@ -83,7 +83,7 @@ function statusError(service: HttpService, path: string, response: HttpResponse)
   const base = { message: `${service.name} refused ${routeOf(path)} (HTTP ${response.status})${detail}` };
   if (response.status === 401 || response.status === 404)
     return new BlfError({ ...base, code: `${service.prefix}_UNKNOWN`, hint: service.hint });
-  if (response.status >= 500 || response.status === 429 || response.status < 300)
+  if (response.status >= 500 || response.status === 429)
     return new BlfError({ ...base, code: `${service.prefix}_FAILED`, hint: service.hint, retryable: true });
   return new BlfError({ ...base, code: `${service.prefix}_REJECTED`, hint: service.hint });
 }

@@ -1,6 +1,7 @@
 import { type Address, getAddress, isAddress } from "viem";
 import { z } from "zod";
 import type { EncryptedInput, EncryptedKey } from "../cofhe/cofhe.ts";
+import { latestTime } from "../lib/clock.ts";
 
 const uint256Max = 2n ** 256n - 1n;
 
@@ -24,17 +25,20 @@ export const cidSchema = z.string().regex(/^[A-Za-z0-9]{1,256}$/);
 /** A commitment on the wire: 64 lower-case hex without 0x (PROTOCOL.md 2.6). */
 export const commitmentSchema = z.string().regex(/^[0-9a-f]{64}$/);
 
+/** Unix seconds of a date that can be written down. */
+const unixTime = z.int().min(0).max(latestTime);
+
 /** PROTOCOL.md 4.1. */
 export const challengeSchema = z.object({
   challengeId: z.string().min(1).max(200),
   nonce: z.string().regex(/^(0x)?([0-9a-fA-F]{2}){1,128}$/),
-  expiresAt: z.int().min(0),
+  expiresAt: unixTime,
 });
 
 /** PROTOCOL.md 4.2. */
 export const certificateSchema = z.object({
   certHash: z.string().regex(/^0x[0-9a-fA-F]{1,64}$/),
-  expiry: z.int().min(0),
+  expiry: unixTime,
   tier: z.int().min(0).max(2),
 });
 
@@ -53,7 +57,7 @@ export const assignmentsSchema = z.object({ assignments: z.array(z.unknown()).ma
 export const claimSchema = z.object({
   kpHighHandle: uint256,
   kpLowHandle: uint256,
-  claimDeadline: z.int().min(0),
+  claimDeadline: unixTime,
 });
 
 /** PROTOCOL.md 4.5 and 4.6: what both submissions answer. */

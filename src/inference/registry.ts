@@ -91,7 +91,7 @@ function unknown(modelId: string): BlfError {
   return new BlfError({
     code: "MODEL_UNKNOWN",
     message: `No backend serves the model ${modelId}`,
-    hint: "`blindference models list` shows the models of this node; ids must match exactly.",
+    hint: "`blindference status` shows the models of this node; ids must match exactly.",
   });
 }
 

@@ -27,3 +27,6 @@ export const systemClock: Clock = {
 export function unixSeconds(clock: Clock): number {
   return Math.floor(clock.now() / 1000);
 }
+
+/** The last second of the year 9999 in Unix time: a later one has no ISO-8601 text, and nobody means it. */
+export const latestTime = 253_402_300_799;

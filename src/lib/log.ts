@@ -84,7 +84,8 @@ export function createLogger(options: LoggerOptions, base: LogFields = {}): Logg
 
 function formatLine(options: LoggerOptions, level: LogLevel, message: string, fields: LogFields): string {
   const time = new Date(options.clock.now()).toISOString();
-  if (options.format === "json") return JSON.stringify({ time, level, message, ...fields });
+  // JSON leaves C1 controls and bidirectional marks as they are; the escapes of `printable` are those of JSON.
+  if (options.format === "json") return printable(JSON.stringify({ time, level, message, ...fields }));
   const pairs = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${printable(String(value))}`);

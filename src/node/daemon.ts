@@ -8,12 +8,13 @@ import { type Config, maxFeePerGas } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { systemRandom } from "../crypto/random.ts";
 import { createIclClient } from "../icl/client.ts";
+import { readGgufFile } from "../inference/llama/gguf.ts";
 import { createDownloader } from "../ipfs/download.ts";
 import { systemClock } from "../lib/clock.ts";
 import { errorCode } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { version } from "../lib/version.ts";
-import { startStatusServer } from "../status/server.ts";
+import { type StatusServer, startStatusServer } from "../status/server.ts";
 import type { Wallet } from "../wallet/wallet.ts";
 import { createCertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
@@ -27,9 +28,9 @@ import { startOnChainHeartbeatLoop } from "./loops/on-chain-heartbeat.ts";
 import { startPollLoop } from "./loops/poller.ts";
 import { startWatchdogLoop } from "./loops/watchdog.ts";
 import { createMetrics } from "./metrics.ts";
-import { unservedModels } from "./models.ts";
+import { localModels, offeredModels, unservedModels } from "./models.ts";
 import { createScheduler } from "./scheduler.ts";
-import { statusReport } from "./status-report.ts";
+import { type StatusReport, statusReport } from "./status-report.ts";
 import { createNodeUploader } from "./uploader.ts";
 
 export type DaemonOptions = { config: Config; secrets: Secrets; wallet: Wallet; log: Logger };
@@ -44,68 +45,97 @@ export type Daemon = {
 
 /**
  * Puts the node together and starts its loops. The one place where the parts meet.
- * @throws BlfError `NODE_ALREADY_RUNNING`, `JOURNAL_*`, `STATUS_PORT_TAKEN`, `CHAIN_WRONG_ID`, `MODEL_*`
+ * @throws BlfError `NODE_ALREADY_RUNNING`, `JOURNAL_*`, `STATUS_PORT_TAKEN`, `CHAIN_WRONG_ID`, `MODEL_*`, `ENGINE_*`
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, wallet, log } = options;
-  const lock = lockDataDirectory(config.dir);
-  const ctx = await createContext(options);
-  await checkChain(ctx);
-  reportGaps(ctx);
-
-  const startedAt = ctx.clock.now();
-  const stopping = new AbortController();
-  const forced = new AbortController();
-  const certificate = createCertificateKeeper(ctx);
-  const loops: Loop[] = [];
-  let poll: Loop | undefined;
-  const scheduler = createScheduler(ctx, { onRoom: () => poll?.poke() }, forced.signal);
-  const report = () =>
-    statusReport({ ctx, certificate, scheduler, startedAt, loops: () => loops.map((loop) => loop.state()) });
-  const metrics = () => {
-    ctx.metrics.keyPool.set(ctx.keyPool.size());
-    return ctx.metrics.registry.metrics();
+  const closing: (() => void | Promise<void>)[] = [];
+  const close = async () => {
+    for (const part of closing.splice(0).reverse()) await part();
   };
-  const status =
-    config.status_port === 0
-      ? undefined
-      : startStatusServer({ host: config.status_host, port: config.status_port, report, metrics });
-
-  await certificate.ensure(stopping.signal).catch((error: unknown) => {
-    log.warn("the first attestation failed; the watchdog goes on trying", { code: errorCode(error) });
-  });
-  loops.push(startHeartbeatLoop(ctx, stopping.signal), startWatchdogLoop(ctx, certificate, stopping.signal));
-  loops.push(startOnChainHeartbeatLoop(ctx, stopping.signal), startModelProbeLoop(ctx, stopping.signal));
-  ctx.keyPool.start();
-  scheduler.resume();
-  poll = startPollLoop(ctx, certificate, scheduler, stopping.signal);
-  loops.push(poll);
-  log.info("node ready", {
-    address: wallet.address,
-    version,
-    model: ctx.inference.models().join(","),
-    ...(status ? { url: status.url } : {}),
-  });
-
-  return {
-    stop: async (force) => {
-      force.addEventListener("abort", () => forced.abort(force.reason), { once: true });
-      if (force.aborted) forced.abort(force.reason);
-      const running = scheduler.running().length;
-      if (running > 0) log.info("finishing the running jobs; a second signal aborts them", { count: running });
-      await scheduler.drain();
-      stopping.abort(new DOMException("the node stops", "AbortError"));
-      await Promise.all(loops.map((loop) => loop.finished));
-      if (!force.aborted) await ctx.icl.heartbeat(AbortSignal.timeout(3000)).catch(() => {});
-      await status?.stop();
+  try {
+    const lock = lockDataDirectory(config.dir);
+    closing.push(lock.release);
+    checkModelFiles(config);
+    const ctx = await createContext(options);
+    closing.push(async () => {
       await ctx.inference.close();
       await ctx.keyPool.close();
       await ctx.cofhe.close();
       ctx.journal.close();
-      lock.release();
-      log.info("node stopped");
-    },
+    });
+    await checkChain(ctx);
+    reportGaps(ctx);
+
+    const startedAt = ctx.clock.now();
+    const stopping = new AbortController();
+    const forced = new AbortController();
+    const certificate = createCertificateKeeper(ctx);
+    const loops: Loop[] = [];
+    let poll: Loop | undefined;
+    const scheduler = createScheduler(ctx, { onRoom: () => poll?.poke() }, forced.signal);
+    const status = startStatus(ctx, () =>
+      statusReport({ ctx, certificate, scheduler, startedAt, loops: () => loops.map((loop) => loop.state()) }),
+    );
+    if (status) closing.push(status.stop);
+    closing.push(async () => {
+      stopping.abort(new DOMException("the node stops", "AbortError"));
+      await Promise.all(loops.map((loop) => loop.finished));
+    });
+
+    ctx.keyPool.start();
+    await certificate.ensure(stopping.signal).catch((error: unknown) => {
+      log.warn("the first attestation failed; the watchdog goes on trying", { code: errorCode(error) });
+    });
+    loops.push(
+      startHeartbeatLoop(ctx, stopping.signal),
+      startWatchdogLoop(ctx, certificate, stopping.signal),
+      startOnChainHeartbeatLoop(ctx, stopping.signal),
+      startModelProbeLoop(ctx, stopping.signal),
+    );
+    const [firstModel] = ctx.inference.models();
+    if (firstModel !== undefined) await ctx.inference.warm(firstModel, stopping.signal);
+    scheduler.resume();
+    poll = startPollLoop(ctx, certificate, scheduler, stopping.signal);
+    loops.push(poll);
+    log.info("node ready", {
+      address: wallet.address,
+      version,
+      model: ctx.inference.models().join(","),
+      ...(status ? { url: status.url } : {}),
+    });
+
+    return {
+      stop: async (force) => {
+        if (force.aborted) forced.abort(force.reason);
+        else force.addEventListener("abort", () => forced.abort(force.reason), { once: true });
+        const running = scheduler.running().length;
+        if (running > 0) log.info("finishing the running jobs; a second signal aborts them", { count: running });
+        await scheduler.drain();
+        if (!force.aborted) await ctx.icl.heartbeat(AbortSignal.timeout(3000)).catch(() => {});
+        await close();
+        log.info("node stopped");
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Looks into the head of every model file, so that a broken one ends the start and not a job that was claimed. */
+function checkModelFiles(config: Config): void {
+  const offered = offeredModels(config);
+  for (const [id, { path }] of Object.entries(localModels(config))) if (offered.includes(id)) readGgufFile(path);
+}
+
+function startStatus(ctx: NodeContext, report: () => StatusReport): StatusServer | undefined {
+  if (ctx.config.status_port === 0) return undefined;
+  const metrics = () => {
+    ctx.metrics.keyPool.set(ctx.keyPool.size());
+    return ctx.metrics.registry.metrics();
   };
+  return startStatusServer({ host: ctx.config.status_host, port: ctx.config.status_port, report, metrics });
 }
 
 async function createContext({ config, secrets, wallet, log }: DaemonOptions): Promise<NodeContext> {

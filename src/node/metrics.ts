@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** What the node counts, under Prometheus' conventions: base units, `_total` for counters, prefix `blindference_`. */
@@ -7,6 +8,8 @@ const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 
 export function createMetrics() {
   const registry = new Registry();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
   const registers = [registry];
   return {
     registry,
@@ -46,6 +49,15 @@ export function createMetrics() {
       name: "blindference_output_key_pool_size",
       help: "Output keys that are encrypted and waiting.",
       registers,
+    }),
+    eventLoopStall: new Gauge({
+      name: "blindference_event_loop_stall_max_seconds",
+      help: "Longest time that the daemon's event loop stood still since the last scrape.",
+      registers,
+      collect() {
+        this.set(delay.max / 1e9);
+        delay.reset();
+      },
     }),
     certificateExpiry: new Gauge({
       name: "blindference_certificate_expiry_timestamp_seconds",

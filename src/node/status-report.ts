@@ -76,6 +76,7 @@ function findProblems({ ctx, certificate, loops, startedAt }: StatusSource): str
   const heartbeat = loops().find((loop) => loop.name === "heartbeat");
   if (now - (heartbeat?.lastSuccess ?? startedAt) > heartbeatGraceMs || (heartbeat?.failures ?? 0) > 0)
     problems.push(`the coordinator gets no heartbeat (${heartbeat?.lastError ?? "none sent yet"})`);
+  if (!loops().some((loop) => loop.name === "poll")) problems.push("the node is starting: its model is being loaded");
   if (ctx.inference.models().length === 0) problems.push("no model is configured");
   for (const { id, health } of ctx.inference.describe())
     if (health.status === "unhealthy") problems.push(`model ${id} is unhealthy: ${health.detail}`);

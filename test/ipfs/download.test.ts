@@ -6,7 +6,7 @@ import { gatewayUrl } from "../../src/ipfs/gateway.ts";
 import { type Block, buildFile, layoutV0, layoutV1 } from "../../src/ipfs/unixfs.ts";
 import { BlfError } from "../../src/lib/errors.ts";
 import { expectCode } from "../crypto/expect-code.ts";
-import { manualClock } from "./manual-clock.ts";
+import { manualClock } from "../helpers/manual-clock.ts";
 import { endlessBody, sampleBytes, serve, silentLog, stalledBody, type TestServer } from "./support.ts";
 
 const bytes = sampleBytes(100);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type HedgeOptions, hedge } from "../../src/ipfs/hedge.ts";
-import { manualClock } from "./manual-clock.ts";
+import { manualClock } from "../helpers/manual-clock.ts";
 
 /** Attempts that end when the test says so. */
 function controlled(count: number) {

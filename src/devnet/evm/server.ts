@@ -1,7 +1,7 @@
 import { BlfError, errorCode } from "../../lib/errors.ts";
+import { createLock } from "../../lib/lock.ts";
 import { type ChainParameters, createChain } from "./chain.ts";
 import { answerRequest } from "./json-rpc.ts";
-import { createLock } from "./lock.ts";
 import { createMethods } from "./methods.ts";
 
 export type Evm = {

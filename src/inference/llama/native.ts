@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -31,7 +31,28 @@ export type NativeOptions = {
   features?: ReadonlySet<string>;
   /** Tried in this order. */
   cacheDirectories?: string[];
+  /** Where the system keeps its shared libraries. */
+  systemDirectories?: string[];
 };
+
+const systemDirectories = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/lib/x86_64-linux-gnu",
+  "/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/lib64",
+  "/usr/lib",
+];
+
+/**
+ * Whether this system has no C++ library of its own, so that the pack's is needed. The system's is preferred: it fits the system's glibc,
+ * while the pack's needs one at least as new as that of the machine which built it.
+ */
+function lacksRuntime(directories: string[]): boolean {
+  const has = (name: string) => directories.some((directory) => existsSync(join(directory, name)));
+  return !has("libstdc++.so.6") || !has("libgcc_s.so.1");
+}
 
 /**
  * Puts the libraries of llama.cpp on the disk, once: the directory is named by their content, and later starts only compare sizes.
@@ -40,11 +61,12 @@ export type NativeOptions = {
 export async function ensureNativeLibraries(options: NativeOptions): Promise<NativeLibraries> {
   const variant = chooseVariant(hostTarget(), options.features ?? cpuFeatures()).name;
   const packPath = options.packPath ?? embeddedPackPath;
-  const view = { variant, gpu: options.gpu ?? false };
-  if (packPath === undefined) return { ...view, directory: linkCheckoutLibraries(view), extracted: false };
+  const gpu = options.gpu ?? false;
+  const view = { variant, gpu, runtime: lacksRuntime(options.systemDirectories ?? systemDirectories) };
+  if (packPath === undefined) return { variant, gpu, directory: linkCheckoutLibraries(view), extracted: false };
   const pack = await openPack(packPath);
   const files = filesOfView(pack, view);
-  const name = `${pack.header.id}-${variant}${view.gpu ? "-gpu" : ""}`;
+  const name = `${pack.header.id}-${variant}${gpu ? "-gpu" : ""}${view.runtime ? "-runtime" : ""}`;
   const places = options.cacheDirectories?.map((place) => () => place) ?? [cacheDirectory, temporaryCacheDirectory];
   let failure: unknown;
   for (const [index, place] of places.entries()) {
@@ -52,7 +74,7 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
     try {
       const extracted = await extract({ pack, files, directory, verify: options.verify ?? false });
       if (index > 0) options.log.warn("the cache directory cannot be written, using another", { path: directory });
-      return { ...view, directory, extracted };
+      return { variant, gpu, directory, extracted };
     } catch (error) {
       if (error instanceof BlfError) throw error;
       failure = error;
@@ -68,14 +90,15 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
 }
 
 /** What llama.cpp may see: it loads every kernel library that it finds beside itself. */
-function filesOfView(pack: Pack, view: { variant: string; gpu: boolean }): PackedFile[] {
+function filesOfView(pack: Pack, view: { variant: string; gpu: boolean; runtime: boolean }): PackedFile[] {
   const { files } = pack.header;
   if (view.gpu && !files.some((file) => file.role === "gpu")) throw noGpu();
   return files.filter(
     (file) =>
       file.role === "common" ||
       (file.role === "cpu" && file.variant === view.variant) ||
-      (file.role === "gpu" && view.gpu),
+      (file.role === "gpu" && view.gpu) ||
+      (file.role === "runtime" && view.runtime),
   );
 }
 

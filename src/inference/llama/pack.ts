@@ -10,7 +10,8 @@ export type PackedFile = {
   /** Bytes from the start of the uncompressed body. */
   offset: number;
   sha256: string;
-  role: "common" | "cpu" | "gpu";
+  /** `runtime`: the C++ compiler's own libraries, for systems that have none. */
+  role: "common" | "cpu" | "gpu" | "runtime";
   /** The CPU variant whose kernels it holds. */
   variant?: string;
 };

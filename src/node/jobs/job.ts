@@ -10,6 +10,8 @@ export type Job = {
   record: JobRecord;
   claim: Claim;
   log: Logger;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
   /** Called when the model is free again, so that the next job may be claimed. */
   modelDone(): void;
 };

@@ -58,6 +58,7 @@ export async function submitLeader(ctx: NodeContext, job: Job, signal: AbortSign
     outputKeyStoreTx: job.record.outputKeyTx!,
   };
   const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitResult(result, s));
+  job.record.timings["total"] = ctx.clock.now() - job.startedAt;
   ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
   job.log.info("result submitted", { cid: outputCid, commitment: promised, state: answer.status });
 }

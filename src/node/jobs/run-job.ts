@@ -24,7 +24,7 @@ export async function runJob(ctx: NodeContext, key: JobKey, modelDone: () => voi
     if (!record) throw new Error("a job was started that is not in the journal");
     if (record.engineCrashes > 0) throw engineCrashedBefore();
     const claim = outputIsSafe(record) ? storedClaim(record) : await claimJob(ctx, record, signal);
-    const job: Job = { key, record, claim, log, modelDone };
+    const job: Job = { key, record, claim, log, startedAt: started, modelDone };
     log.info("job claimed", { model: record.modelId, deadline: new Date(claim.claimDeadline * 1000).toISOString() });
     const deadline = deadlineSignal(ctx.clock, claim.claimDeadline * 1000 - marginMs, signal);
     try {

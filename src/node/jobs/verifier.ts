@@ -32,6 +32,7 @@ export async function submitVerifier(ctx: NodeContext, job: Job, signal: AbortSi
   if (!promised || !verdict) throw new Error("a verifier's job was committed without a commitment");
   const submission = { jobId: taskId, commitment: promised, verdict, confidence: 100 };
   const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitVerdict(submission, s));
+  job.record.timings["total"] = ctx.clock.now() - job.startedAt;
   ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
   job.log.info("verdict submitted", { verdict, commitment: promised, state: answer.status });
 }

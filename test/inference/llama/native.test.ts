@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createPack } from "../../../native/pack.ts";
 import { cacheDirectory } from "../../../src/inference/llama/cache-directory.ts";
@@ -22,7 +22,13 @@ describe("native libraries", () => {
   const content = { "addon.node": "addon".repeat(5000), "libcommon.so": "common", "libkernels.so": "kernels" };
 
   const extract = (options: Partial<NativeOptions> & { cacheDirectories: string[] }) =>
-    ensureNativeLibraries({ log: recordingLogger().log, packPath, features: new Set(), ...options });
+    ensureNativeLibraries({
+      log: recordingLogger().log,
+      packPath,
+      features: new Set(),
+      systemDirectories: [place("system")],
+      ...options,
+    });
   const place = (name: string) => join(directory.path, name);
 
   beforeAll(() => {
@@ -36,9 +42,12 @@ describe("native libraries", () => {
         { name: "libcommon.so", bytes: bytes(content["libcommon.so"]), role: "common" },
         { name: "libkernels.so", bytes: bytes(content["libkernels.so"]), role: "cpu", variant },
         { name: "libother.so", bytes: bytes("other kernels"), role: "cpu", variant: "other" },
+        { name: "libstdc++.so.6", bytes: bytes("the pack's own runtime"), role: "runtime" },
       ],
     });
     packPath = directory.file("test.pack", pack);
+    mkdirSync(place("system"));
+    for (const name of ["libstdc++.so.6", "libgcc_s.so.1"]) writeFileSync(join(place("system"), name), "");
   });
   afterAll(() => directory.remove());
 
@@ -52,6 +61,14 @@ describe("native libraries", () => {
     expect(filesIn(first.directory)).toEqual(content);
     const second = await extract({ cacheDirectories: [place("once")] });
     expect(second).toEqual({ ...first, extracted: false });
+  });
+
+  test("come with a C++ runtime only where the system has none", async () => {
+    mkdirSync(place("bare"));
+    const bare = await extract({ cacheDirectories: [place("runtime")], systemDirectories: [place("bare")] });
+    expect(filesIn(bare.directory)).toEqual({ ...content, "libstdc++.so.6": "the pack's own runtime" });
+    const usual = await extract({ cacheDirectories: [place("runtime")] });
+    expect(filesIn(usual.directory)).toEqual(content);
   });
 
   test("may be written by many at the same time", async () => {

@@ -1,0 +1,121 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { type Address, parseEther, parseGwei } from "viem";
+import { createChain } from "../../src/chain/clients.ts";
+import { createSender } from "../../src/chain/sender.ts";
+import { createMemoryTransactionStore } from "../../src/chain/transaction-store.ts";
+import { createCofhe } from "../../src/cofhe/client.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
+import type { Devnet } from "../../src/devnet/devnet.ts";
+import { createRequesterClient } from "../../src/icl/requester.ts";
+import { createDownloader } from "../../src/ipfs/download.ts";
+import { systemClock as clock } from "../../src/lib/clock.ts";
+import { createLogger } from "../../src/lib/log.ts";
+import { deposit } from "../../src/requester/deposit.ts";
+import type { RequesterContext } from "../../src/requester/infer.ts";
+import { createPrivateKey } from "../../src/wallet/private-key.ts";
+import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
+import { until } from "../e2e/network.ts";
+import { type BenchNode, startNode } from "./node.ts";
+
+export type DevnetProcess = Pick<Devnet, "endpoints" | "addresses" | "variables"> & {
+  fund(address: Address): Promise<void>;
+};
+
+export type BenchNetwork = {
+  nodes: BenchNode[];
+  /** A requester whose quorum is always the first node as the leader and the others as verifiers. */
+  requester: RequesterContext;
+  stop(): Promise<void>;
+};
+
+export type BenchNetworkOptions = {
+  executable: string;
+  directory: string;
+  /** Extra environment of each node; its length is the number of nodes. */
+  nodes: Record<string, string>[];
+};
+
+/** The devnet, the nodes and this requester are processes of their own, so that none works on another's time. */
+export async function startBenchNetwork(options: BenchNetworkOptions): Promise<BenchNetwork> {
+  const { executable, directory } = options;
+  mkdirSync(directory, { recursive: true });
+  const child = Bun.spawn([executable, "devnet", "--port-base", "0", "--json"], {
+    env: { HOME: directory, PATH: "/nonexistent" },
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  const nodes: BenchNode[] = [];
+  let requester: RequesterContext | undefined;
+  const stop = async () => {
+    const processes: Subprocess[] = nodes.map((node) => node.process);
+    for (const process of processes) process.kill("SIGTERM");
+    await Promise.all(processes.map((process) => process.exited));
+    await requester?.cofhe.close();
+    child.kill("SIGTERM");
+    await child.exited;
+  };
+  try {
+    const devnet = withFunding(await firstDocument(child.stdout));
+    for (const [index, environment] of options.nodes.entries())
+      nodes.push(await startNode({ executable, directory: join(directory, `node-${index}`), devnet, environment }));
+    const [leader, ...verifiers] = nodes.map(({ address }) => address) as [Address, ...Address[]];
+    const opened = await openRequester(devnet);
+    requester = { ...opened, client: { ...opened.client, quorumPreview: async () => ({ leader, verifiers }) } };
+    return { nodes, requester, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The JSON document that a process prints first. */
+async function firstDocument(stream: ReadableStream<Uint8Array>): Promise<Omit<DevnetProcess, "fund">> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.endsWith("}\n")) return JSON.parse(text) as DevnetProcess;
+  }
+  throw new Error(`the devnet ended before it was ready: ${text}`);
+}
+
+function withFunding(devnet: Omit<DevnetProcess, "fund">): DevnetProcess {
+  const fund = async (address: Address) => {
+    const body = JSON.stringify({ address });
+    const headers = { "Content-Type": "application/json" };
+    const response = await fetch(`${devnet.endpoints.icl}/devnet/fund`, { method: "POST", headers, body });
+    if (!response.ok) throw new Error(`the devnet does not fund: HTTP ${response.status}`);
+  };
+  return { ...devnet, fund };
+}
+
+async function openRequester(devnet: DevnetProcess): Promise<RequesterContext> {
+  const { endpoints, addresses, variables } = devnet;
+  const log = createLogger({ level: "error", format: "text", clock, write: console.error });
+  const wallet = walletFromPrivateKey(createPrivateKey());
+  await devnet.fund(wallet.address);
+  const chain = createChain({ rpcUrl: endpoints.rpc, chainId: 31_337 });
+  const store = createMemoryTransactionStore();
+  const maxFeePerGas = parseGwei("10");
+  const sender = createSender({ chain, account: wallet.account, store, clock, log, maxFeePerGas });
+  const common = { fetch: globalThis.fetch, clock };
+  const client = createRequesterClient({ ...common, iclUrl: endpoints.icl, paymentUrl: endpoints.payment });
+  const treasury = variables["BLF_PAYMENT_TREASURY_ADDRESS"] as Address;
+  const payment = { client, sender, blind: addresses.blind, treasury, amount: parseEther("100"), id: "bench" };
+  await until("the deposit is credited", () =>
+    deposit({ ...payment, signal: AbortSignal.timeout(30_000) }).then(() => true),
+  );
+  return {
+    address: wallet.address,
+    client,
+    chain,
+    sender,
+    cofhe: createCofhe({ account: wallet.account, rpcUrl: endpoints.rpc, chainId: 31_337, clock, log }),
+    downloader: createDownloader({ ...common, gateways: [endpoints.ipfs], log }),
+    keyStore: addresses.promptKeyStore,
+    clock,
+    random: systemRandom,
+  };
+}

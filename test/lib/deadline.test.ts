@@ -1,0 +1,74 @@
+import { describe, expect, test } from "bun:test";
+import { systemClock, unixSeconds } from "../../src/lib/clock.ts";
+import { deadlineSignal } from "../../src/lib/deadline.ts";
+import { errorCode } from "../../src/lib/errors.ts";
+import { manualClock } from "../helpers/manual-clock.ts";
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("deadlineSignal", () => {
+  test("aborts at its time and not before", async () => {
+    const clock = manualClock();
+    const { signal } = deadlineSignal(clock, clock.now() + 1000);
+    clock.advance(999);
+    await settle();
+    expect(signal.aborted).toBe(false);
+    clock.advance(1);
+    await settle();
+    expect(signal.aborted).toBe(true);
+    expect(errorCode(signal.reason)).toBe("DEADLINE_PASSED");
+  });
+
+  test("aborts when the time is over already", async () => {
+    const clock = manualClock();
+    const { signal } = deadlineSignal(clock, clock.now() - 5000);
+    clock.advance(0);
+    await settle();
+    expect(errorCode(signal.reason)).toBe("DEADLINE_PASSED");
+  });
+
+  test("aborts with any of its parents, for their reason", () => {
+    const clock = manualClock();
+    const parents = [new AbortController(), new AbortController()];
+    const { signal } = deadlineSignal(clock, clock.now() + 1000, ...parents.map((parent) => parent.signal));
+    parents[1]!.abort(new Error("shutdown"));
+    expect((signal.reason as Error).message).toBe("shutdown");
+  });
+
+  test("leaves nothing waiting once the work is done", async () => {
+    const clock = manualClock();
+    const { signal, clear } = deadlineSignal(clock, clock.now() + 1000);
+    clear();
+    await settle();
+    expect(clock.sleeping()).toEqual([]);
+    clock.advance(5000);
+    await settle();
+    expect(signal.aborted).toBe(false);
+  });
+});
+
+describe("the system clock", () => {
+  test("sleeps, and is woken by an abort with its reason", async () => {
+    await systemClock.sleep(1);
+    const controller = new AbortController();
+    const sleeping = systemClock.sleep(60_000, controller.signal);
+    controller.abort(new Error("wake"));
+    await expect(sleeping).rejects.toThrow("wake");
+    await expect(systemClock.sleep(60_000, controller.signal)).rejects.toThrow("wake");
+  });
+
+  test("leaves no listener on a signal that outlives the sleep", async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = ((...a: Parameters<typeof add>) => (listeners++, add(...a))) as typeof add;
+    signal.removeEventListener = ((...a: Parameters<typeof remove>) => (listeners--, remove(...a))) as typeof remove;
+    await systemClock.sleep(1, signal);
+    expect(listeners).toBe(0);
+  });
+
+  test("whole seconds are rounded down", () => {
+    expect(unixSeconds({ ...systemClock, now: () => 1_750_000_000_999 })).toBe(1_750_000_000);
+  });
+});
