@@ -5,6 +5,7 @@ import {
   InsufficientFundsError,
   RpcRequestError,
   TimeoutError,
+  UnknownRpcError,
 } from "viem";
 import { BlfError } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
@@ -35,6 +36,9 @@ export function chainError(error: unknown, action: string): BlfError {
   const transport = error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError);
   if (transport) return unreachable(action, error.shortMessage);
   const refused = error.walk((cause) => cause instanceof RpcRequestError);
+  // viem's word for an answer that is not JSON-RPC at all.
+  if (!refused && error.walk((cause) => cause instanceof UnknownRpcError))
+    return unreachable(action, error.shortMessage);
   const reason = refused instanceof RpcRequestError ? refused.details : error.shortMessage;
   return new BlfError({
     code: "CHAIN_REFUSED",

@@ -7,10 +7,11 @@ import { reportError } from "./ui/report-error.ts";
 
 /** Runs one command line and gives the exit code. Never throws. */
 export async function runCli(argv: string[]): Promise<number> {
-  const name = argv.find((argument) => !argument.startsWith("-"));
+  const words = argv.filter((argument) => !argument.startsWith("-"));
+  const name = words[0] === "help" ? words[1] : words[0];
   try {
     const program = createProgram();
-    if (name !== undefined && name !== "help") await registerCommand(program, name);
+    if (name !== undefined) await registerCommand(program, name);
     else for (const [command, { summary }] of Object.entries(commands)) program.command(command).description(summary);
     await program.parseAsync(argv.length > 0 ? argv : ["--help"], { from: "user" });
     return Number(process.exitCode ?? exitCodes.ok);
@@ -47,7 +48,9 @@ async function registerCommand(program: Command, name: string): Promise<void> {
 }
 
 function usageError(error: CommanderError, command: string | undefined): BlfError {
-  const [message, suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const isHelpInstead = error.code === "commander.help";
+  const text = isHelpInstead ? `\`${command}\` needs a subcommand` : error.message.replace(/^error: /, "");
+  const [message, suggestion] = text.split("\n");
   const help = `Run \`blindference ${command ? `${command} ` : ""}--help\`.`;
   return new BlfError({
     code: "USAGE",

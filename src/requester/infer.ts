@@ -1,34 +1,16 @@
 import type { Address, Hex } from "viem";
-import type { Chain } from "../chain/clients.ts";
 import { readKeyHandles, storeKey } from "../chain/prompt-key-store.ts";
-import type { Sender } from "../chain/sender.ts";
-import type { Cofhe } from "../cofhe/cofhe.ts";
 import { createContentKey, openText, sealText } from "../crypto/blob.ts";
 import { commitment, outputKeyJobId } from "../crypto/commitment.ts";
 import { joinKey, splitKey } from "../crypto/key-halves.ts";
-import type { RandomBytes } from "../crypto/random.ts";
-import type { RequesterClient } from "../icl/requester.ts";
 import { bytesMatch, cidMismatch, parseCid } from "../ipfs/cid.ts";
-import type { Downloader } from "../ipfs/download.ts";
-import type { Clock } from "../lib/clock.ts";
 import { allOrAbort } from "../lib/concurrent.ts";
 import { BlfError } from "../lib/errors.ts";
 import { wipe } from "../lib/secret.ts";
+import type { RequesterContext } from "./context.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
-export type RequesterContext = {
-  address: Address;
-  client: RequesterClient;
-  chain: Chain;
-  sender: Sender;
-  cofhe: Cofhe;
-  downloader: Downloader;
-  keyStore: Address;
-  clock: Clock;
-  random: RandomBytes;
-};
-
-export type InferStage = "encrypted" | "quorum" | "key-stored" | "submitted" | "answered" | "decrypted";
+export type InferStage = "encrypted" | "key-stored" | "submitted" | "answered" | "decrypted";
 
 export type InferParameters = {
   prompt: string;

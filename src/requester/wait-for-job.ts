@@ -1,8 +1,8 @@
-import { type Address, getAddress } from "viem";
+import type { Address } from "viem";
 import type { PaymentJob } from "../icl/requester.ts";
 import { BlfError, isRetryable } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
-import type { RequesterContext } from "./infer.ts";
+import type { RequesterContext } from "./context.ts";
 
 /** PROTOCOL.md 10: clients poll every 3 s, 120 times; here the first polls come sooner. */
 const pollMs = { initial: 250, max: 3000, total: 360_000 };
@@ -39,8 +39,8 @@ function finishedJob(job: PaymentJob): FinishedJob {
     return {
       outputCid: output_cid,
       commitment: result_hash,
-      leader: getAddress(leader_address),
-      verifiers: verifier_addresses.map((address) => getAddress(address)),
+      leader: leader_address,
+      verifiers: verifier_addresses,
     };
   throw new BlfError({
     code: "JOB_INCOMPLETE",

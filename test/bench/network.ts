@@ -13,7 +13,7 @@ import { createDownloader } from "../../src/ipfs/download.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { deposit } from "../../src/requester/deposit.ts";
-import type { RequesterContext } from "../../src/requester/infer.ts";
+import type { RequesterContext } from "../../src/requester/context.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 import { until } from "../e2e/network.ts";

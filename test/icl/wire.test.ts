@@ -23,14 +23,15 @@ describe("uint256", () => {
     ["0", 0n],
     ["8831", 8831n],
     ["0x227f", 8831n],
-    ["0X".toLowerCase() + "f".repeat(64), max],
+    [`0x${"f".repeat(64)}`, max],
     [max, max],
     [max.toString(), max],
   ])("%p", (input, value) => {
     expect(uint256.parse(input)).toBe(value);
   });
 
-  test.each([
+  test("nothing else", () => {
+    const refused = [
     max + 1n,
     (max + 1n).toString(),
     `0x1${"0".repeat(64)}`,
@@ -53,8 +54,8 @@ describe("uint256", () => {
     Number.NaN,
     Number.POSITIVE_INFINITY,
     2 ** 60,
-  ])("not %p", (input) => {
-    expect(uint256.safeParse(input).success).toBe(false);
+    ];
+    expect(refused.filter((input) => uint256.safeParse(input).success)).toEqual([]);
   });
 });
 

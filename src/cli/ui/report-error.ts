@@ -5,7 +5,7 @@ import { printable } from "../../lib/log.ts";
 export function describeError(error: unknown): { code: string; message: string; hint: string; exitCode: number } {
   if (error instanceof BlfError) {
     const { code, message, hint, exitCode } = error;
-    return { code, message: printable(message), hint, exitCode };
+    return { code, message: printable(message), hint: printable(hint), exitCode };
   }
   return {
     code: errorCode(error),

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Methods } from "./methods.ts";
 import { invalidParams, RpcError } from "./rpc-error.ts";
+import type { Methods } from "./rpc-method.ts";
 
 type Id = string | number | null;
 type Answer =

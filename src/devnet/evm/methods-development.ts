@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { type Chain, headBlock } from "./chain.ts";
 import { quantityHex } from "./format.ts";
-import type { Methods } from "./methods.ts";
 import { mineBlock } from "./mine.ts";
 import { amount, parseParams } from "./params.ts";
 import { invalidParams, refused } from "./rpc-error.ts";
+import type { Methods } from "./rpc-method.ts";
 
 /** More empty blocks than this are not mined in one request. */
 const maxBlocks = 1000n;

@@ -8,10 +8,10 @@ import type { Chain } from "./chain.ts";
 import { estimateGas } from "./estimate.ts";
 import { quantityHex } from "./format.ts";
 import { baseFeePerGas } from "./genesis.ts";
-import type { Methods } from "./methods.ts";
 import { mineTransaction } from "./mine.ts";
 import { blockTag, bytes, type CallRequest, callRequest, parseParams, transactionFields } from "./params.ts";
 import { refused } from "./rpc-error.ts";
+import type { Methods } from "./rpc-method.ts";
 import { viewAt } from "./view.ts";
 
 const tag = blockTag.nullish().transform((value) => value ?? "latest");

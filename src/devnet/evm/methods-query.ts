@@ -5,8 +5,8 @@ import { type Chain, headBlock } from "./chain.ts";
 import { formatBlock, formatReceipt, formatTransaction, quantityHex } from "./format.ts";
 import { baseFeePerGas } from "./genesis.ts";
 import { findLogs } from "./logs.ts";
-import type { Methods } from "./methods.ts";
 import { address, amount, blockTag, hash, logFilter, parseParams, quantity } from "./params.ts";
+import type { Methods } from "./rpc-method.ts";
 import { blockAt, viewAt } from "./view.ts";
 
 const tag = blockTag.nullish().transform((value) => value ?? "latest");
