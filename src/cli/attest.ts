@@ -9,8 +9,9 @@ import { Secret } from "../lib/secret.ts";
 import { attest } from "../node/attest.ts";
 import { offeredModels } from "../node/models.ts";
 import type { Wallet } from "../wallet/wallet.ts";
-import { openChainSession, openIcl, openSession, requireAddress, type Session, unlock } from "./session.ts";
+import { openSession, requireAddress, type Session } from "./session.ts";
 import { printJson, printTable } from "./ui/io.ts";
+import { openChainSession, openIcl, unlock } from "./wallet-session.ts";
 
 type Options = { mock?: boolean; teeKey?: string; register?: boolean; json?: boolean; passwordStdin?: boolean };
 

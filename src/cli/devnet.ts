@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { getAddress, isAddress } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import { expandPath, loadConfig } from "../config/load.ts";
 import { startDevnet } from "../devnet/devnet.ts";
 import { createJsonService } from "../icl/service.ts";

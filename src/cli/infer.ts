@@ -8,10 +8,11 @@ import { BlfError, exitCodes } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
 import { deposit } from "../requester/deposit.ts";
 import { infer } from "../requester/infer.ts";
-import { openChainSession, openSession, requireAddress, unlock } from "./session.ts";
+import { openSession, requireAddress } from "./session.ts";
 import { parseBlind } from "./ui/amount.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
 import { print, printJson, printTable } from "./ui/io.ts";
+import { openChainSession, unlock } from "./wallet-session.ts";
 
 type Options = {
   model: string;

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import type { ConfigFile } from "../config/schema.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { startDaemon } from "../node/daemon.ts";
-import { openSession, unlock } from "./session.ts";
+import { openSession } from "./session.ts";
+import { unlock } from "./wallet-session.ts";
 
 type Options = { logLevel?: string; logFormat?: string; statusPort?: string; passwordStdin?: boolean };
 

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { formatEther } from "viem";
-import { createChain, transactionLink } from "../chain/clients.ts";
+import { transactionLink } from "../chain/clients.ts";
 import { readStake, type StakeStatus, stake } from "../chain/staking.ts";
 import { updateConfigFile } from "../config/save.ts";
-import { openChainSession, openSession, requireAddress, type Session, unlock } from "./session.ts";
+import { openSession, requireAddress, type Session } from "./session.ts";
 import { parseBlind } from "./ui/amount.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
 import { printJson, printTable } from "./ui/io.ts";
+import { openChain, openChainSession, unlock } from "./wallet-session.ts";
 
 type Options = { json?: boolean; passwordStdin?: boolean };
 
@@ -52,7 +53,7 @@ async function runStatus(options: Options): Promise<void> {
   const session = openSession();
   const { config } = session;
   const contracts = stakingContracts(session);
-  const chain = createChain({ rpcUrl: config.rpc_url, chainId: config.chain_id, explorer: config.explorer });
+  const chain = openChain(config);
   const status = await readStake(chain, contracts, requireNodeAddress(session));
   if (options.json) return printJson({ ok: true, ...stakeJson(status) });
   printTable(stakeRows(status));

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import type { Config } from "../config/load.ts";
 import { systemClock, unixSeconds } from "../lib/clock.ts";
 import { type HttpService, httpRequest, readJson } from "../lib/http.ts";

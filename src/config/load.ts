@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod";
 import { BlfError, errorCode, exitCodes } from "../lib/errors.ts";
 import { fileError } from "../lib/files.ts";
 import { parseJson } from "../lib/json.ts";

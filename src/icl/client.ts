@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { unixSeconds } from "../lib/clock.ts";
 import type { Fetch } from "../lib/http.ts";

@@ -1,5 +1,5 @@
 import type { Address } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import type { EncryptedKey } from "../cofhe/cofhe.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Fetch } from "../lib/http.ts";

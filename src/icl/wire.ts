@@ -1,5 +1,5 @@
 import { type Address, getAddress, isAddress } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import type { EncryptedInput, EncryptedKey } from "../cofhe/cofhe.ts";
 import { latestTime } from "../lib/clock.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import {

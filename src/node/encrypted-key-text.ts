@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { EncryptedKey } from "../cofhe/cofhe.ts";
 import { encryptedInputToWire, uint256 } from "../icl/wire.ts";
 

@@ -1,7 +1,7 @@
 import { pbkdf2, scrypt } from "node:crypto";
 import { promisify } from "node:util";
 import { scryptAsync as scryptOfNoble } from "@noble/hashes/scrypt";
-import { z } from "zod";
+import * as z from "zod";
 import { BlfError } from "../lib/errors.ts";
 
 /** Most memory that a keystore may ask for: twice what our own files need. */

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, timingSafeEqual } from "node:crypto";
 import { keccak_256 } from "@noble/hashes/sha3";
 import type { Hex } from "viem";
 import { privateKeyToAddress } from "viem/accounts";
-import { z } from "zod";
+import * as z from "zod";
 import { type RandomBytes, systemRandom } from "../crypto/random.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { type Secret, wipe } from "../lib/secret.ts";

@@ -8,6 +8,7 @@ import { measureNative } from "./native.ts";
 import { measureOverhead } from "./overhead.ts";
 import { formatTable, type Row, unmeasured } from "./report.ts";
 import { measureStart } from "./start.ts";
+import { measureStalls } from "./stalls.ts";
 
 /** What every group of measurements is given. */
 export type Bench = {
@@ -26,6 +27,7 @@ const groups: Record<string, (bench: Bench) => Promise<Row[]>> = {
   native: measureNative,
   idle: measureIdle,
   overhead: measureOverhead,
+  stalls: measureStalls,
 };
 
 /** `bun test/bench/bench.ts [--json] [--strict] [--only start,native]` */

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type Address, type Hex, parseAbiItem, parseEther } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
+import { blindAbi } from "../../src/chain/abi/blind.ts";
 import { nodeRegistryAbi } from "../../src/chain/abi/node-registry.ts";
+import { contractCall } from "../../src/chain/contract-call.ts";
 import { isRegistered, registerNode, sendOnChainHeartbeat } from "../../src/chain/node-registry.ts";
 import { readKeyHandles, storeKey } from "../../src/chain/prompt-key-store.ts";
 import type { Sender } from "../../src/chain/sender.ts";
@@ -58,18 +60,17 @@ describe("staking", () => {
     });
   });
 
-  test("what is approved already is not approved again", async () => {
-    const before = { ...(await status()), allowance: parseEther("1000") };
-    await stake(sender, network.addresses, await status(), parseEther("1000"), "a");
-    // The same approval command repeated under its own id finds its own transactions.
-    const again = await stake(sender, network.addresses, await status(), parseEther("1000"), "a");
-    expect(await transactionCount()).toBe(2);
-    expect(again.stakeTx).toMatch(/^0x/);
-    const { approveTx } = await stake(sender, network.addresses, before, parseEther("1000"), "b").catch(() => ({
-      approveTx: undefined,
-    }));
+  test("what is approved already is not approved again, and one command stakes once", async () => {
+    const { blind, staking } = network.addresses;
+    const amount = parseEther("1000");
+    const call = contractCall({ address: blind, abi: blindAbi, functionName: "approve", args: [staking, amount] });
+    await sender.send({ purpose: "earlier", action: "approve", call });
+    const before = await status();
+    const { approveTx, stakeTx } = await stake(sender, network.addresses, before, amount, "id");
     expect(approveTx).toBeUndefined();
-    expect((await status()).staked).toBe(parseEther("1000"));
+    expect((await stake(sender, network.addresses, before, amount, "id")).stakeTx).toBe(stakeTx);
+    expect((await status()).staked).toBe(amount);
+    expect(await transactionCount()).toBe(2);
   });
 
   test("less than the minimum or more than the wallet holds is refused before anything is sent", async () => {

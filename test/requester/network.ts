@@ -7,7 +7,7 @@ import { splitKey } from "../../src/crypto/key-halves.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import type { PaymentJob, RequesterClient } from "../../src/icl/requester.ts";
 import { buildFile, layoutV1 } from "../../src/ipfs/unixfs.ts";
-import type { RequesterContext } from "../../src/requester/infer.ts";
+import type { RequesterContext } from "../../src/requester/context.ts";
 import { jumpingClock } from "../lib/jumping-clock.ts";
 
 export const [user, leader, verifierA, verifierB, strangerA, strangerB] = [

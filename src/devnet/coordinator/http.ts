@@ -1,6 +1,6 @@
 import type { Context as HonoContext } from "hono";
 import type { Address } from "viem";
-import type { z } from "zod";
+import type * as z from "zod";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { parseJson, stringifyJson } from "../../lib/json.ts";
 import type { Logger } from "../../lib/log.ts";

@@ -1,5 +1,5 @@
 import { type Address, getAddress, isAddress } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 
 /** An address in any case; comes out checksummed. */
 const address = z

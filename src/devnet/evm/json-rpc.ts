@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { invalidParams, RpcError } from "./rpc-error.ts";
 import type { Methods } from "./rpc-method.ts";
 

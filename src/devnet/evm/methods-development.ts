@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type Chain, headBlock } from "./chain.ts";
 import { quantityHex } from "./format.ts";
 import { mineBlock } from "./mine.ts";

@@ -1,7 +1,7 @@
 import { createFeeMarket1559Tx } from "@ethereumjs/tx";
 import { createAddressFromString, hexToBytes } from "@ethereumjs/util";
 import type { Hex } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import { admitTransaction, decodeTransaction } from "./admission.ts";
 import { call } from "./call.ts";
 import type { Chain } from "./chain.ts";

@@ -1,6 +1,6 @@
 import { bytesToHex, createAddressFromString, setLengthLeft, toBytes } from "@ethereumjs/util";
 import { type Address, numberToHex } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import { type Chain, headBlock } from "./chain.ts";
 import { formatBlock, formatReceipt, formatTransaction, quantityHex } from "./format.ts";
 import { baseFeePerGas } from "./genesis.ts";

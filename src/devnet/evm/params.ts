@@ -1,5 +1,5 @@
 import { type Address, getAddress, type Hex } from "viem";
-import { z } from "zod";
+import * as z from "zod";
 import { invalidParams } from "./rpc-error.ts";
 
 export const bytes = z.string().regex(/^0x(?:[0-9a-fA-F]{2})*$/, "hex bytes expected") as unknown as z.ZodType<Hex>;

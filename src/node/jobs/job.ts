@@ -1,4 +1,5 @@
 import type { Claim } from "../../icl/wire.ts";
+import { errorCode, isRetryable } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
@@ -16,6 +17,21 @@ export type Job = {
   modelDone(): void;
 };
 
+export type StepOptions = {
+  /** Delay before the second attempt, in milliseconds. */
+  initialMs?: number;
+  retryable?: (error: unknown) => boolean;
+};
+
+/**
+ * How a submission is repeated when its answer was lost. Within one second it would carry the same signature again, which a coordinator
+ * takes for a replay (PROTOCOL.md 18) and answers like one that does not know the node.
+ */
+export const submission: StepOptions = {
+  initialMs: 1500,
+  retryable: (error) => isRetryable(error) || errorCode(error) === "ICL_UNKNOWN",
+};
+
 /**
  * Runs one step: measures it, and repeats it with backoff while its error says that it may pass. The signal carries the
  * claim's deadline, so a step that cannot succeed ends with the claim.
@@ -26,13 +42,15 @@ export async function step<T>(
   name: string,
   signal: AbortSignal,
   action: (signal: AbortSignal) => Promise<T>,
+  { initialMs = 250, retryable = isRetryable }: StepOptions = {},
 ): Promise<T> {
   const started = ctx.clock.now();
   const result = await retry(() => action(signal), {
     clock: ctx.clock,
     attempts: Number.POSITIVE_INFINITY,
-    initialMs: 250,
+    initialMs,
     maxMs: 10_000,
+    retryable,
     signal,
   });
   const ms = ctx.clock.now() - started;

@@ -5,7 +5,7 @@ import { BlfError } from "../../lib/errors.ts";
 import { wipe } from "../../lib/secret.ts";
 import type { NodeContext } from "../context.ts";
 import { generate } from "./generate.ts";
-import { type Job, step } from "./job.ts";
+import { type Job, step, submission } from "./job.ts";
 import { openPrompt } from "./open-prompt.ts";
 import { storeOutputKey, takeOutputKey, unsealOutputKey } from "./output-key.ts";
 
@@ -57,7 +57,7 @@ export async function submitLeader(ctx: NodeContext, job: Job, signal: AbortSign
     encryptedKey: encrypted,
     outputKeyStoreTx: job.record.outputKeyTx!,
   };
-  const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitResult(result, s));
+  const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitResult(result, s), submission);
   job.record.timings["total"] = ctx.clock.now() - job.startedAt;
   ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
   job.log.info("result submitted", { cid: outputCid, commitment: promised, state: answer.status });

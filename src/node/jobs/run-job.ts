@@ -102,7 +102,12 @@ function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, signal: Ab
     error: known ? error.message : "unexpected error",
     ...(known ? { hint: error.hint } : {}),
   });
-  ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true });
+  try {
+    ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true });
+  } catch (failure) {
+    // A full disk, say. The job stays where it was and is looked at again after the next start.
+    log.error("the failure could not be written down", { code: errorCode(failure) });
+  }
 }
 
 function engineCrashedBefore(): BlfError {

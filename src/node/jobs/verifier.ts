@@ -4,7 +4,7 @@ import { abortable } from "../../lib/concurrent.ts";
 import { BlfError, errorCode, isRetryable } from "../../lib/errors.ts";
 import type { NodeContext } from "../context.ts";
 import { generate } from "./generate.ts";
-import { type Job, step } from "./job.ts";
+import { type Job, step, submission } from "./job.ts";
 import { openPrompt } from "./open-prompt.ts";
 
 /** PROTOCOL.md 10: the leader's CID is asked for after 0.5 s, then ever more rarely up to every 10 s, for 120 s. */
@@ -30,8 +30,8 @@ export async function runVerifier(ctx: NodeContext, job: Job, signal: AbortSigna
 export async function submitVerifier(ctx: NodeContext, job: Job, signal: AbortSignal): Promise<void> {
   const { taskId, commitment: promised, verdict } = job.record;
   if (!promised || !verdict) throw new Error("a verifier's job was committed without a commitment");
-  const submission = { jobId: taskId, commitment: promised, verdict, confidence: 100 };
-  const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitVerdict(submission, s));
+  const answered = { jobId: taskId, commitment: promised, verdict, confidence: 100 };
+  const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitVerdict(answered, s), submission);
   job.record.timings["total"] = ctx.clock.now() - job.startedAt;
   ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
   job.log.info("verdict submitted", { verdict, commitment: promised, state: answer.status });

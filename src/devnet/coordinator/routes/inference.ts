@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { keccak256, stringToBytes } from "viem";
-import type { z } from "zod";
+import type * as z from "zod";
 import { errorCode } from "../../../lib/errors.ts";
 import { stringifyJson } from "../../../lib/json.ts";
 import type { Context } from "../context.ts";

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Hono } from "hono";
 import type { Hash } from "viem";
-import type { z } from "zod";
+import type * as z from "zod";
 import { charge, priceOf, uncharge } from "../accounts.ts";
 import { type Context, uuid } from "../context.ts";
 import { answer, type Env, parseTyped, RequestError, readJsonBody } from "../http.ts";
