@@ -1,13 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BunPlugin } from "bun";
+import { openPack } from "../src/inference/llama/pack.ts";
 
 /** Replaces the module that says where the pack lies by one that has it in the executable. */
 export function embedPack(packPath: string): BunPlugin {
   return {
     name: "embed-pack",
-    setup: (build) => {
-      const contents = `import pack from "native.pack" with { type: "file" };\nexport const embeddedPackPath = pack;\n`;
+    setup: async (build) => {
+      const { header } = await openPack(packPath);
+      const contents = `
+        import path from "native.pack" with { type: "file" };
+        export const embeddedPack = { path, header: ${JSON.stringify(header)} };
+      `;
       build.onLoad({ filter: /[\\/]llama[\\/]embedded-pack\.ts$/ }, () => ({ loader: "js", contents }));
       build.onResolve({ filter: /^native\.pack$/ }, () => ({ path: packPath }));
     },

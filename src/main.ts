@@ -8,6 +8,9 @@ if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
 } else if (argv[0] === "__engine") {
   // The daemon's child that holds llama.cpp; not a command for people.
   await (await import("./inference/llama/host.ts")).runEngineHost();
+} else if (argv[0] === "__backend") {
+  // A child that runs somebody's backend module; not a command for people either.
+  await (await import("./inference/custom/host.ts")).runBackendHost();
 } else {
   process.exitCode = await (await import("./cli/program.ts")).runCli(argv);
 }

@@ -1,9 +1,17 @@
-import { createPublicClient, defineChain, http, type PublicClient } from "viem";
+import { createPublicClient, defineChain, fallback, http, type PublicClient, type Transport } from "viem";
 import { BlfError } from "../lib/errors.ts";
 import { safeOrigin } from "../lib/http.ts";
 import { chainError } from "./errors.ts";
 
-export type ChainOptions = { rpcUrl: string; chainId: number; explorer?: string | undefined };
+export type ChainOptions = {
+  rpcUrl: string;
+  /** Asked in this order when the first does not answer. */
+  fallbackUrls?: readonly string[];
+  chainId: number;
+  explorer?: string | undefined;
+  /** For each request, in milliseconds. Whoever sets it does not want to wait, so nothing is asked twice. */
+  timeoutMs?: number;
+};
 
 /** Chains that mine a transaction as soon as it arrives: the devnet and anvil. */
 const instantChains = new Set([31_337]);
@@ -14,43 +22,99 @@ export type Chain = {
   explorer: string | undefined;
   /** How often a receipt is asked for, in milliseconds. */
   pollMs: number;
+  /** Each RPC by itself, the first one first. */
+  endpoints: readonly RpcEndpoint[];
 };
 
-/** A client that puts calls of the same moment into one HTTP request. Nothing is sent until the first call. */
+export type RpcEndpoint = {
+  /** Scheme, host and port: the rest of a URL can hold a key. */
+  origin: string;
+  /** The chain that it serves, by its own word. */
+  chainId(): Promise<number>;
+};
+
+/**
+ * A client that puts calls of the same moment into one HTTP request. With several URLs, each call goes to the first one that
+ * answers it, and none is believed before it has said that it serves this chain. Nothing is sent until the first call.
+ */
 export function createChain(options: ChainOptions): Chain {
+  const urls = [...new Set([options.rpcUrl, ...(options.fallbackUrls ?? [])])];
   const chain = defineChain({
     id: options.chainId,
     name: `chain ${options.chainId}`,
     nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 },
-    rpcUrls: { default: { http: [options.rpcUrl] } },
+    rpcUrls: { default: { http: urls } },
   });
   const pollMs = instantChains.has(options.chainId) ? 15 : 500;
-  const client = createPublicClient({
-    chain,
-    transport: http(options.rpcUrl, { batch: { wait: 0 }, timeout: 15_000, retryCount: 1, retryDelay: 250 }),
-    pollingInterval: pollMs,
-    cacheTime: 0,
-  });
-  return { client, chainId: options.chainId, explorer: options.explorer, pollMs };
+  const isAlone = urls.length === 1;
+  const single = urls.map((url) =>
+    http(url, {
+      batch: { wait: 0 },
+      timeout: options.timeoutMs ?? 15_000,
+      retryCount: isAlone && options.timeoutMs === undefined ? 1 : 0,
+      retryDelay: 250,
+    }),
+  );
+  const transport = isAlone
+    ? single[0]!
+    : fallback(
+        single.map((one, index) => onlyOfChain(one, options.chainId, safeOrigin(urls[index]!))),
+        { retryCount: 1, retryDelay: 250 },
+      );
+  const common = { chain, pollingInterval: pollMs, cacheTime: 0 };
+  const endpoints = single.map((one, index) => ({
+    origin: safeOrigin(urls[index]!),
+    chainId: () => createPublicClient({ ...common, transport: one }).getChainId(),
+  }));
+  const client = createPublicClient({ ...common, transport });
+  return { client, chainId: options.chainId, explorer: options.explorer, pollMs, endpoints };
 }
 
 /**
- * Makes sure that the RPC serves the chain it should: a transaction signed for the wrong one is lost money.
+ * Makes sure that the RPC serves the chain it should: a transaction signed for the wrong one is lost money. Of several RPCs each one
+ * that answers must, and one must answer.
  * @throws BlfError `CHAIN_WRONG_ID`, `CHAIN_UNREACHABLE`
  */
 export async function assertChainId(chain: Chain): Promise<void> {
-  const actual = await chain.client.getChainId().catch((error: unknown) => {
-    throw chainError(error, "read the chain id");
-  });
-  if (actual === chain.chainId) return;
-  throw new BlfError({
-    code: "CHAIN_WRONG_ID",
-    message: `The RPC at ${safeOrigin(chain.client.transport["url"] as string)} serves chain ${actual}, not ${chain.chainId}`,
-    hint: "Set rpc_url to an endpoint of the right chain, or network and cofhe_chain_id to match it.",
-  });
+  const answers = await Promise.allSettled(chain.endpoints.map((endpoint) => endpoint.chainId()));
+  for (const [index, answer] of answers.entries())
+    if (answer.status === "fulfilled" && answer.value !== chain.chainId)
+      throw wrongChain(chain.endpoints[index]!.origin, answer.value, chain.chainId);
+  const [first] = answers;
+  if (first?.status === "rejected" && answers.every(({ status }) => status === "rejected"))
+    throw chainError(first.reason, "read the chain id");
 }
 
 /** Where a person can look at a transaction, if the network has an explorer. */
 export function transactionLink(chain: Chain, hash: string): string | undefined {
   return chain.explorer ? `${chain.explorer}/tx/${hash}` : undefined;
+}
+
+/** A transport that asks for the chain before its first call, however late that comes, and fails while the answer is wrong. */
+function onlyOfChain(transport: Transport, expected: number, origin: string): Transport {
+  let checked: Promise<void> | undefined;
+  return (parameters) => {
+    const inner = transport(parameters);
+    const check = async (): Promise<void> => {
+      const actual = Number(await inner.request({ method: "eth_chainId" }));
+      if (actual !== expected) throw wrongChain(origin, actual, expected);
+    };
+    const request = async (call: { method: string; params?: unknown }): Promise<unknown> => {
+      checked ??= check().catch((error: unknown) => {
+        checked = undefined;
+        throw error;
+      });
+      await checked;
+      return inner.request(call);
+    };
+    return { ...inner, request: request as typeof inner.request };
+  };
+}
+
+function wrongChain(origin: string, actual: number, expected: number): BlfError {
+  return new BlfError({
+    code: "CHAIN_WRONG_ID",
+    message: `The RPC at ${origin} serves chain ${actual}, not ${expected}`,
+    hint: "Set rpc_url to an endpoint of the right chain, or network and cofhe_chain_id to match it.",
+  });
 }

@@ -10,7 +10,7 @@ import {
 import { BlfError } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
 
-const rpcHint = "Check rpc_url and the network; the node goes on trying by itself.";
+const rpcHint = "Check rpc_url (BLF_RPC_URL) and the network, and try again.";
 
 /**
  * Words for what went wrong on the chain. `action` completes "Cannot …".
@@ -19,6 +19,8 @@ const rpcHint = "Check rpc_url and the network; the node goes on trying by itsel
 export function chainError(error: unknown, action: string): BlfError {
   if (error instanceof BlfError) return error;
   if (!(error instanceof BaseError)) return unreachable(action, error);
+  const own = error.walk((cause) => cause instanceof BlfError);
+  if (own instanceof BlfError) return own;
   const reverted = error.walk((cause) => cause instanceof ContractFunctionRevertedError);
   if (reverted instanceof ContractFunctionRevertedError)
     return new BlfError({

@@ -1,7 +1,7 @@
 import { type Address, type Hex, pad } from "viem";
 import { nodeRegistryAbi } from "./abi/node-registry.ts";
 import type { Chain } from "./clients.ts";
-import { contractCall } from "./contract-call.ts";
+import { type ContractCall, contractCall } from "./contract-call.ts";
 import { chainError } from "./errors.ts";
 import type { Sender } from "./sender.ts";
 
@@ -16,25 +16,25 @@ export type Registration = {
 
 /** Whether this node is in the registry at all; it may be inactive. */
 export async function isRegistered(chain: Chain, registry: Address, node: Address): Promise<boolean> {
-  const record = await chain.client
+  return (await readRecord(chain, registry, node)).registeredAt > 0n;
+}
+
+/** When the chain last heard of this node, in milliseconds since the epoch; 0 when it is not registered. */
+export async function readLastHeartbeat(chain: Chain, registry: Address, node: Address): Promise<number> {
+  return Number((await readRecord(chain, registry, node)).lastHeartbeat) * 1000;
+}
+
+async function readRecord(chain: Chain, registry: Address, node: Address) {
+  return chain.client
     .readContract({ address: registry, abi: nodeRegistryAbi, functionName: "getNode", args: [node] })
     .catch((error: unknown) => {
       throw chainError(error, "read the node's registration");
     });
-  return record.registeredAt > 0n;
 }
 
-/**
- * `NodeRegistry.register`, once per node. The 16-byte hash is padded on the right (PROTOCOL.md 16).
- * @returns the hash of the transaction
- */
-export async function registerNode(
-  sender: Sender,
-  registry: Address,
-  registration: Registration,
-  signal?: AbortSignal,
-): Promise<Hex> {
-  const call = contractCall({
+/** `NodeRegistry.register`. The 16-byte hash is padded on the right (PROTOCOL.md 16). */
+export function registrationCall(registry: Address, registration: Registration): ContractCall {
+  return contractCall({
     address: registry,
     abi: nodeRegistryAbi,
     functionName: "register",
@@ -45,6 +45,19 @@ export async function registerNode(
       registration.models,
     ],
   });
+}
+
+/**
+ * Registers this node, once.
+ * @returns the hash of the transaction
+ */
+export async function registerNode(
+  sender: Sender,
+  registry: Address,
+  registration: Registration,
+  signal?: AbortSignal,
+): Promise<Hex> {
+  const call = registrationCall(registry, registration);
   const purpose = `register:${registry}`;
   const receipt = await sender.send({ purpose, action: "register the node on chain", call }, signal);
   return receipt.transactionHash;

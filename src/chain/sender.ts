@@ -11,12 +11,12 @@ import {
 import type { Clock } from "../lib/clock.ts";
 import { abortable } from "../lib/concurrent.ts";
 import { BlfError, errorCode } from "../lib/errors.ts";
-import { createLock } from "../lib/lock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Chain } from "./clients.ts";
 import type { ContractCall } from "./contract-call.ts";
 import { chainError } from "./errors.ts";
 import { chooseFees, type Fees, raiseFees } from "./fees.ts";
+import { createMemoryNonces, type Nonces } from "./nonces.ts";
 import type { StoredTransaction, TransactionStore } from "./transaction-store.ts";
 
 /** A transaction that is not mined by then is replaced by one with a higher fee, or given up, in milliseconds. */
@@ -48,6 +48,8 @@ export type SenderOptions = {
   log: Logger;
   /** Highest fee per gas, in wei. */
   maxFeePerGas: bigint;
+  /** Shared with the other processes that use this wallet; by default there are none. */
+  nonces?: Nonces;
 };
 
 type Prepared = { nonce: number; gas: bigint; fees: Fees };
@@ -55,9 +57,8 @@ type Prepared = { nonce: number; gas: bigint; fees: Fees };
 export function createSender(options: SenderOptions): Sender {
   const { chain, account, store, clock, log } = options;
   const { client } = chain;
-  /** Nonces are given out one at a time, in the order of the calls. */
-  const inTurn = createLock();
-  let nextNonce = 0;
+  /** Nonces are given out one at a time. */
+  const nonces = options.nonces ?? createMemoryNonces(clock);
   /** Sends that have not ended, by purpose. */
   const underWay = new Map<string, Promise<TransactionReceipt>>();
 
@@ -114,29 +115,54 @@ export function createSender(options: SenderOptions): Sender {
     return receipts.find((receipt) => receipt !== undefined);
   };
 
-  /** Signs with the next nonce and remembers the transaction before anybody else can see it. */
+  /** Hands over what was signed before. No other nonce is given out meanwhile: this one may count as free until then. */
+  const broadcastAgain = (transaction: StoredTransaction, action: string, signal?: AbortSignal): Promise<boolean> =>
+    nonces.exclusively(async (shared) => {
+      const nonceUsed = await broadcast(transaction, action);
+      shared.next = Math.max(shared.next, transaction.nonce + 1);
+      return nonceUsed;
+    }, signal);
+
+  /**
+   * Signs with the next nonce and remembers the transaction before anybody else can see it. When another process has sent this
+   * purpose meanwhile, that is the transaction. `givenUp` is one that can never be mined.
+   */
   const start = (
     request: SendRequest,
+    givenUp: StoredTransaction | undefined,
     signal?: AbortSignal,
   ): Promise<{ sent: StoredTransaction; nonceUsed: boolean }> =>
-    inTurn(async () => {
+    nonces.exclusively(async (shared) => {
       signal?.throwIfAborted();
+      const other = store.find(request.purpose);
+      if (other && other.status !== "reverted" && other.hashes[0] !== givenUp?.hashes[0])
+        return { sent: other, nonceUsed: false };
       const { chainNonce, ...rest } = await prepare(request);
       signal?.throwIfAborted();
-      const nonce = Math.max(chainNonce, nextNonce);
+      const nonce = Math.max(chainNonce, shared.next);
       const { raw, hash } = await sign(request.call, { ...rest, nonce });
       const { purpose } = request;
       const sent: StoredTransaction = { purpose, nonce, hashes: [hash], raw, status: "pending", sentAt: clock.now() };
       store.save(sent);
-      nextNonce = nonce + 1;
+      shared.next = nonce + 1;
       try {
         return { sent, nonceUsed: await broadcast(sent, request.action) };
       } catch (error) {
         // The RPC may or may not have taken it. The next attempt finds it in the store and sends the very same bytes.
-        nextNonce = 0;
+        shared.next = 0;
         throw error;
       }
-    });
+    }, signal);
+
+  /** Takes over the versions that another process has sent of a transaction meanwhile. True when there are some. */
+  const adopt = (transaction: StoredTransaction): boolean => {
+    const stored = store.find(transaction.purpose);
+    if (!stored || stored.hashes[0] !== transaction.hashes[0]) return false;
+    if (stored.hashes.length <= transaction.hashes.length) return false;
+    transaction.hashes = [...stored.hashes];
+    transaction.raw = stored.raw;
+    return true;
+  };
 
   const isNonceUsed = async ({ nonce }: StoredTransaction): Promise<boolean> => {
     const mined = await client
@@ -164,8 +190,9 @@ export function createSender(options: SenderOptions): Sender {
       if (receipt) return settle(request, transaction, receipt);
       if (clock.now() >= lookAt) {
         const isUsed = await isNonceUsed(transaction);
-        if (isUsed && wasUsed) return undefined;
-        if (!isUsed) await replace(request, transaction);
+        const isNewer = adopt(transaction);
+        if (isUsed && wasUsed && !isNewer) return undefined;
+        if (!isUsed && !isNewer) await nonces.exclusively(() => replace(request, transaction), signal);
         wasUsed = isUsed;
         lookAt = clock.now() + replaceAfterMs;
       }
@@ -175,6 +202,7 @@ export function createSender(options: SenderOptions): Sender {
 
   /** Sends the transaction again for a higher fee. At the cap there is nothing to do but to wait. */
   const replace = async (request: SendRequest, transaction: StoredTransaction): Promise<void> => {
+    if (adopt(transaction)) return;
     const { gas = 0n, maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = parseTransaction(transaction.raw);
     let fees: Fees;
     try {
@@ -205,24 +233,29 @@ export function createSender(options: SenderOptions): Sender {
     });
   };
 
-  /** Picks up what an earlier run left behind, unless that can never be mined. */
-  const resume = async (request: SendRequest, signal?: AbortSignal): Promise<TransactionReceipt | undefined> => {
-    const earlier = store.find(request.purpose);
-    if (!earlier || earlier.status === "reverted") return undefined;
+  /** Picks up what an earlier run left behind: its receipt, or undefined when it can never be mined. */
+  const resume = async (
+    request: SendRequest,
+    earlier: StoredTransaction,
+    signal?: AbortSignal,
+  ): Promise<TransactionReceipt | undefined> => {
     const receipt = await findReceipt(earlier);
     if (receipt) return settle(request, earlier, receipt);
-    const nonceUsed = await broadcast(earlier, request.action);
+    const nonceUsed = await broadcastAgain(earlier, request.action, signal);
     return waitForReceipt(request, earlier, nonceUsed, signal);
   };
 
   const sendNow = async (request: SendRequest, signal?: AbortSignal): Promise<TransactionReceipt> => {
-    const resumed = await resume(request, signal);
+    const stored = store.find(request.purpose);
+    let givenUp = stored?.status === "reverted" ? undefined : stored;
+    const resumed = givenUp && (await resume(request, givenUp, signal));
     if (resumed) return resumed;
     for (;;) {
-      const { sent, nonceUsed } = await start(request, signal);
+      const { sent, nonceUsed } = await start(request, givenUp, signal);
       log.debug("transaction sent", { tx: sent.hashes[0]!, nonce: sent.nonce });
       const receipt = await waitForReceipt(request, sent, nonceUsed, signal);
       if (receipt) return receipt;
+      givenUp = sent;
     }
   };
 

@@ -51,6 +51,31 @@ export async function readStake(chain: Chain, contracts: StakingContracts, node:
   }
 }
 
+/** The time of the newest block, in Unix seconds: what the contracts go by. */
+export async function readChainTime(chain: Chain): Promise<number> {
+  try {
+    return Number((await chain.client.getBlock({ blockTag: "latest" })).timestamp);
+  } catch (error) {
+    throw chainError(error, "read the newest block");
+  }
+}
+
+/** @throws BlfError `STAKE_BELOW_MINIMUM`, `STAKE_ABOVE_BALANCE` */
+export function assertStakeable(status: StakeStatus, amount: bigint): void {
+  if (amount < status.minStake)
+    throw new BlfError({
+      code: "STAKE_BELOW_MINIMUM",
+      message: `A stake of ${formatEther(amount)} BLIND is below the minimum of ${formatEther(status.minStake)} per call`,
+      hint: `Stake at least ${formatEther(status.minStake)} BLIND at once; it counts per call, not in sum.`,
+    });
+  if (amount > status.balance)
+    throw new BlfError({
+      code: "STAKE_ABOVE_BALANCE",
+      message: `The wallet holds ${formatEther(status.balance)} BLIND, less than ${formatEther(amount)}`,
+      hint: "Send BLIND to the node's address first, or stake less.",
+    });
+}
+
 /**
  * Approves exactly `amount` where needed and stakes it.
  * @param amount wei of BLIND
@@ -65,18 +90,7 @@ export async function stake(
   id: string,
   signal?: AbortSignal,
 ): Promise<{ approveTx: Hex | undefined; stakeTx: Hex }> {
-  if (amount < status.minStake)
-    throw new BlfError({
-      code: "STAKE_BELOW_MINIMUM",
-      message: `A stake of ${formatEther(amount)} BLIND is below the minimum of ${formatEther(status.minStake)} per call`,
-      hint: `Stake at least ${formatEther(status.minStake)} BLIND.`,
-    });
-  if (amount > status.balance)
-    throw new BlfError({
-      code: "STAKE_ABOVE_BALANCE",
-      message: `The wallet holds ${formatEther(status.balance)} BLIND, less than ${formatEther(amount)}`,
-      hint: "Send BLIND to the node's address first, or stake less.",
-    });
+  assertStakeable(status, amount);
   let approveTx: Hex | undefined;
   if (status.allowance < amount) {
     const approve = contractCall({
@@ -88,12 +102,23 @@ export async function stake(
     const request = { purpose: `approve:${id}`, action: "approve the stake", call: approve };
     approveTx = (await sender.send(request, signal)).transactionHash;
   }
-  const call = contractCall({
-    address: contracts.staking,
-    abi: stakingAbi,
-    functionName: "stake",
-    args: [amount],
-  });
-  const receipt = await sender.send({ purpose: `stake:${id}`, action: "stake BLIND", call }, signal);
-  return { approveTx, stakeTx: receipt.transactionHash };
+  return { approveTx, stakeTx: await sendStake(sender, contracts, amount, id, signal) };
+}
+
+/** What `stake` signs last for an id. */
+export function stakePurpose(id: string): string {
+  return `stake:${id}`;
+}
+
+/** The stake alone, for an id whose approval is done. */
+export async function sendStake(
+  sender: Sender,
+  contracts: StakingContracts,
+  amount: bigint,
+  id: string,
+  signal?: AbortSignal,
+): Promise<Hex> {
+  const call = contractCall({ address: contracts.staking, abi: stakingAbi, functionName: "stake", args: [amount] });
+  const receipt = await sender.send({ purpose: stakePurpose(id), action: "stake BLIND", call }, signal);
+  return receipt.transactionHash;
 }

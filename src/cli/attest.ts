@@ -1,19 +1,45 @@
 import type { Command } from "commander";
+import * as z from "zod/mini";
 import { createAttestor } from "../attestation/create.ts";
-import { transactionLink } from "../chain/clients.ts";
-import { isRegistered, registerNode } from "../chain/node-registry.ts";
 import { updateConfigFile } from "../config/save.ts";
 import type { Certificate } from "../icl/wire.ts";
 import { systemClock } from "../lib/clock.ts";
 import { Secret } from "../lib/secret.ts";
 import { attest } from "../node/attest.ts";
 import { offeredModels } from "../node/models.ts";
-import type { Wallet } from "../wallet/wallet.ts";
-import { openSession, requireAddress, type Session } from "./session.ts";
+import { keepCertificate, keptCertificate } from "./attest/kept-certificate.ts";
+import { type RegistrationResult, registerOnChain } from "./attest/register.ts";
+import { openSession } from "./session.ts";
+import { interruptSignal } from "./ui/interrupt.ts";
 import { printJson, printTable } from "./ui/io.ts";
-import { openChainSession, openIcl, unlock } from "./wallet-session.ts";
+import { openIcl, unlock } from "./wallet-session.ts";
 
-type Options = { mock?: boolean; teeKey?: string; register?: boolean; json?: boolean; passwordStdin?: boolean };
+type Options = {
+  mock?: boolean;
+  teeKey?: string;
+  register?: boolean;
+  yes?: boolean;
+  json?: boolean;
+  passwordStdin?: boolean;
+};
+
+/** The documents of `--json`, by command. */
+export const outputs: Record<string, z.ZodMiniType> = {
+  attest: z.strictObject({
+    ok: z.literal(true),
+    address: z.string(),
+    certHash: z.string(),
+    expiresAt: z.iso.datetime(),
+    tier: z.int(),
+    models: z.array(z.string()),
+    /** Whether this is the certificate of an earlier run. */
+    reused: z.boolean(),
+    /** Null when nobody asked for it. */
+    registration: z.nullable(
+      z.strictObject({ registered: z.boolean(), tx: z.nullable(z.string()), link: z.nullable(z.string()) }),
+    ),
+  }),
+};
 
 export function register(program: Command): void {
   program
@@ -22,7 +48,8 @@ export function register(program: Command): void {
     .option("--mock", "software attestation, tier 0, whatever the configuration says")
     .option("--tee-key <key>", "key of the mock attestation, as text (or MOCK_ATTESTATION_KEY)")
     .option("--register", "also register the node on chain (NodeRegistry), if it is not yet")
-    .option("--no-register", "do not register on chain")
+    .option("--no-register", "do not register on chain, and do not ask")
+    .option("--yes", "register without asking, whatever it costs below max_fee_gwei")
     .option("--password-stdin", "read the keystore's password from standard input")
     .option("--json", "print one JSON document")
     .action(run);
@@ -33,52 +60,64 @@ async function run(options: Options): Promise<void> {
   const { config, secrets } = session;
   if (options.teeKey) secrets.mockAttestationKey = new Secret(options.teeKey);
   const wallet = await unlock(session, options);
-  const attestor = createAttestor(config.attestation_backend, secrets);
-  const modelIds = offeredModels(config);
-  const certificate = await attest({ icl: openIcl(session, wallet), attestor, modelIds, clock: systemClock });
-  updateConfigFile(config.dir, {
-    attestation_cert_hash: certificate.certHash,
-    attestation_expiry: certificate.expiry,
-    tier: Math.min(certificate.tier, 2),
-  });
-  const registration = options.register ? await registerOnChain(session, wallet, certificate, modelIds) : undefined;
-  const expiresAt = new Date(certificate.expiry * 1000).toISOString();
-  if (options.json)
-    return printJson({
-      ok: true,
-      address: wallet.address,
-      certHash: certificate.certHash,
-      expiresAt,
-      tier: certificate.tier,
-      models: modelIds,
-      registration: registration ?? null,
-    });
-  printTable([
-    ["address", wallet.address],
-    ["certificate", certificate.certHash],
-    ["valid until", expiresAt],
-    ["tier", String(certificate.tier)],
-    ["models", modelIds.join(", ") || "none configured yet"],
-    ["on chain", registration ? (registration.tx ?? "registered already") : "not registered (--register does it)"],
-  ]);
+  const models = offeredModels(config);
+  const isTerminal = Boolean(process.stdin.isTTY && process.stderr.isTTY) && !options.json;
+  const interrupt = interruptSignal();
+  const { signal } = interrupt;
+  try {
+    // Only a registration that was interrupted goes on with what it has; whoever just attests wants to attest.
+    const kept = options.register && !options.teeKey ? keptCertificate(config, models) : undefined;
+    let certificate: Certificate;
+    if (kept) certificate = kept;
+    else {
+      const attestor = createAttestor(config.attestation_backend, secrets);
+      const icl = openIcl(session, wallet);
+      certificate = await attest({ icl, attestor, modelIds: models, clock: systemClock, signal });
+      updateConfigFile(config.dir, {
+        attestation_cert_hash: certificate.certHash,
+        attestation_expiry: certificate.expiry,
+        tier: Math.min(certificate.tier, 2),
+      });
+      keepCertificate(config, certificate, models);
+    }
+    const wanted =
+      options.register ?? (isTerminal && !config.registered_on_chain && config.node_registry_address !== "");
+    const agree = async (cost: string) => options.yes || !isTerminal || (await ask(`Register on chain? ${cost}`));
+    const registration = wanted
+      ? await registerOnChain({ session, wallet, certificate, models, signal, agree })
+      : undefined;
+    const expiresAt = new Date(certificate.expiry * 1000).toISOString();
+    if (options.json)
+      return printJson({
+        ok: true,
+        address: wallet.address,
+        certHash: certificate.certHash,
+        expiresAt,
+        tier: certificate.tier,
+        models,
+        reused: kept !== undefined,
+        registration: registration ?? null,
+      });
+    printTable([
+      ["address", wallet.address],
+      ["certificate", `${certificate.certHash}${kept ? ", of an earlier run and still valid" : ""}`],
+      ["valid until", expiresAt],
+      ["tier", String(certificate.tier)],
+      ["models", models.join(", ") || "none configured yet"],
+      ["on chain", registrationText(registration, config.registered_on_chain)],
+    ]);
+  } finally {
+    interrupt.clear();
+  }
 }
 
-async function registerOnChain(session: Session, wallet: Wallet, certificate: Certificate, models: string[]) {
-  const registry = requireAddress(session.config, "node_registry_address");
-  const { chain, sender, journal } = await openChainSession(session, wallet);
-  try {
-    const known = await isRegistered(chain, registry, wallet.address);
-    const tx = known
-      ? undefined
-      : await registerNode(sender, registry, {
-          tier: certificate.tier,
-          certHash: certificate.certHash as `0x${string}`,
-          expiresAt: certificate.expiry,
-          models,
-        });
-    updateConfigFile(session.config.dir, { registered_on_chain: true });
-    return { registered: true, tx: tx ?? null, link: tx ? (transactionLink(chain, tx) ?? null) : null };
-  } finally {
-    journal.close();
-  }
+function registrationText(result: RegistrationResult | undefined, before: boolean): string {
+  if (!result) return before ? "registered before" : "not registered (--register does it)";
+  if (!result.registered) return "not registered: nothing was sent";
+  return result.link ?? result.tx ?? "registered already";
+}
+
+async function ask(message: string): Promise<boolean> {
+  const { confirm } = await import("@clack/prompts");
+  return (await confirm({ message, output: process.stderr })) === true;
 }

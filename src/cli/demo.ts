@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import * as z from "zod/mini";
 import { expandPath } from "../config/load.ts";
 import { takeSecrets } from "../config/secrets.ts";
 import { runDemo } from "../devnet/demo/demo.ts";
@@ -10,6 +11,32 @@ import { interruptSignal } from "./ui/interrupt.ts";
 import { print, printJson, stderrLogger } from "./ui/io.ts";
 
 type Options = { prompt: string; model?: string; nodes: string; json?: boolean };
+
+/** The documents of `--json`, by command. */
+export const outputs: Record<string, z.ZodMiniType> = {
+  demo: z.strictObject({
+    /** False when the nodes did not agree. */
+    ok: z.boolean(),
+    prompt: z.string(),
+    answer: z.string(),
+    model: z.string(),
+    outputCid: z.string(),
+    commitment: z.string(),
+    nodes: z.array(
+      z.strictObject({
+        address: z.string(),
+        role: z.string(),
+        commitment: z.nullable(z.string()),
+        determinismClass: z.nullable(z.string()),
+        agreed: z.boolean(),
+      }),
+    ),
+    /** Wei of BLIND by address. */
+    rewards: z.record(z.string(), z.string().check(z.regex(/^\d+$/))),
+    /** Milliseconds by stage. */
+    timings: z.record(z.string(), z.number()),
+  }),
+};
 
 export function register(program: Command): void {
   program

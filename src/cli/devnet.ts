@@ -12,6 +12,17 @@ import { print, printJson, stderrLogger } from "./ui/io.ts";
 
 type Options = { portBase: string; data?: string; json?: boolean };
 
+/** The documents of `--json`, by command. */
+export const outputs: Record<string, z.ZodType> = {
+  devnet: z.strictObject({
+    ok: z.literal(true),
+    endpoints: z.strictObject({ rpc: z.url(), icl: z.url(), payment: z.url(), ipfs: z.url() }),
+    addresses: z.record(z.string(), z.string()),
+    variables: z.record(z.string().regex(/^BLF_[A-Z_]+$/), z.string()),
+  }),
+  "devnet fund": z.strictObject({ ok: z.literal(true), address: z.string() }),
+};
+
 export function register(program: Command): void {
   const devnet = program
     .command("devnet")

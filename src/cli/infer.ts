@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import * as z from "zod/mini";
 import { createCofhe } from "../cofhe/client.ts";
 import { systemRandom } from "../crypto/random.ts";
 import { createRequesterClient } from "../icl/requester.ts";
@@ -21,6 +22,24 @@ type Options = {
   deposit?: string;
   json?: boolean;
   passwordStdin?: boolean;
+};
+
+/** The documents of `--json`, by command. */
+export const outputs: Record<string, z.ZodMiniType> = {
+  infer: z.strictObject({
+    ok: z.literal(true),
+    answer: z.string(),
+    model: z.string(),
+    taskId: z.string(),
+    jobId: z.string(),
+    promptCid: z.string(),
+    outputCid: z.string(),
+    commitment: z.string(),
+    leader: z.string(),
+    verifiers: z.array(z.string()),
+    /** Milliseconds by stage. */
+    timings: z.record(z.string(), z.number()),
+  }),
 };
 
 export function register(program: Command): void {

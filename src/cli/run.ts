@@ -1,8 +1,12 @@
 import type { Command } from "commander";
+import type { Config } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
+import { version } from "../lib/version.ts";
 import { startDaemon } from "../node/daemon.ts";
+import { offeredModels } from "../node/models.ts";
 import { openSession } from "./session.ts";
+import { print, printTable } from "./ui/io.ts";
 import { unlock } from "./wallet-session.ts";
 
 type Options = { logLevel?: string; logFormat?: string; statusPort?: string; passwordStdin?: boolean };
@@ -25,8 +29,25 @@ async function run(options: Options): Promise<void> {
   const wallet = await unlock(session, options);
   const stop = stopRequest();
   const daemon = await startDaemon({ ...session, wallet });
+  if (process.stdout.isTTY) printBanner(session.config, wallet.address);
   await stop.requested;
   await daemon.stop(stop.forced);
+}
+
+/** What a person who started the node in a terminal wants to know, once. */
+function printBanner(config: Config, address: string): void {
+  const host = config.status_host.includes(":") ? `[${config.status_host}]` : config.status_host;
+  print("");
+  printTable([
+    ["node ready", `blindference ${version}`, "good"],
+    ["address", address],
+    ["network", config.network],
+    ["models", offeredModels(config).join(", ") || "none: this node gets no jobs"],
+    ["status", config.status_port === 0 ? "turned off" : `http://${host}:${config.status_port}/status`],
+    ["to watch it", "blindference status --watch"],
+    ["to stop it", "Ctrl-C finishes the running jobs, a second one aborts them"],
+  ]);
+  print("");
 }
 
 function toFlags(options: Options): ConfigFile {

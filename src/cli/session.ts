@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Config, loadConfig, requireConfig } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
 import { type Secrets, takeSecrets } from "../config/secrets.ts";
-import { BlfError } from "../lib/errors.ts";
+import { BlfError, exitCodes } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { stderrLogger } from "./ui/io.ts";
 
@@ -35,5 +35,16 @@ export function requireAddress(config: Config, key: Extract<keyof Config, `${str
     code: "CONTRACT_NOT_CONFIGURED",
     message: `The address ${key} is not configured`,
     hint: `Set ${key} in config.json or BLF_${key.toUpperCase()}.`,
+  });
+}
+
+/** @throws BlfError `NODE_ADDRESS_MISSING` */
+export function requireNodeAddress(config: Config): `0x${string}` {
+  if (config.node_address !== "") return config.node_address;
+  throw new BlfError({
+    code: "NODE_ADDRESS_MISSING",
+    message: "The configuration has no node_address",
+    hint: "Set node_address in config.json, or BLF_NODE_ADDRESS, to the address of the keystore.",
+    exitCode: exitCodes.notInitialised,
   });
 }

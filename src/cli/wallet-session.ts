@@ -1,5 +1,6 @@
 import { assertChainId, type Chain, createChain } from "../chain/clients.ts";
 import { createSender, type Sender } from "../chain/sender.ts";
+import { createSharedNonces } from "../chain/wallet-lock.ts";
 import { type Config, maxFeePerGas } from "../config/load.ts";
 import { createIclClient, type IclClient } from "../icl/client.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -24,7 +25,12 @@ export async function unlock(session: Session, options: PasswordOptions): Promis
 
 /** The chain of the configuration, for reading. Nothing is sent before the first call. */
 export function openChain(config: Config): Chain {
-  return createChain({ rpcUrl: config.rpc_url, chainId: config.chain_id, explorer: config.explorer });
+  return createChain({
+    rpcUrl: config.rpc_url,
+    fallbackUrls: config.rpc_fallback_urls,
+    chainId: config.chain_id,
+    explorer: config.explorer,
+  });
 }
 
 export type ChainSession = { chain: Chain; sender: Sender; journal: Journal };
@@ -41,6 +47,13 @@ export async function openChainSession({ config, log }: Session, wallet: Wallet)
     clock: systemClock,
     log,
     maxFeePerGas: maxFeePerGas(config),
+    nonces: createSharedNonces({
+      dir: config.dir,
+      address: wallet.address,
+      chainId: config.chain_id,
+      clock: systemClock,
+      log,
+    }),
   });
   return { chain, sender, journal };
 }

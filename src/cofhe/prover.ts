@@ -1,6 +1,6 @@
 import { workerUrl } from "../lib/self.ts";
 import { cofheError } from "./errors.ts";
-import type { ProofRequest, ProverAnswer, ProverQuestion } from "./prover-messages.ts";
+import type { ProofKeys, ProofRequest, ProverAnswer, ProverMessage, ProverQuestion } from "./prover-messages.ts";
 import { createTurns } from "./turns.ts";
 import { within } from "./within.ts";
 
@@ -29,6 +29,8 @@ export function createProver(options: ProverOptions = {}): Prover {
   const turns = createTurns();
   const closing = new AbortController();
   let worker: Worker | undefined;
+  /** The keys that the Worker has. */
+  let sent: ProofKeys | undefined;
   let idleTimer: ReturnType<typeof setTimeout> | undefined;
   let lastId = 0;
 
@@ -36,6 +38,7 @@ export function createProver(options: ProverOptions = {}): Prover {
     clearTimeout(idleTimer);
     worker?.terminate();
     worker = undefined;
+    sent = undefined;
   };
 
   const prove = async (request: ProofRequest, signal: AbortSignal): Promise<Uint8Array> => {
@@ -44,7 +47,12 @@ export function createProver(options: ProverOptions = {}): Prover {
     worker.ref();
     try {
       const limit = { signal, ms: limitMs, timeout: () => cofheError("COFHE_TIMEOUT") };
-      const proof = await within(limit, () => ask(worker!, { ...request, id: ++lastId }));
+      const { publicKey, crs, values, metadata } = request;
+      if (sent?.publicKey !== publicKey || sent.crs !== crs) {
+        sent = { publicKey, crs };
+        worker.postMessage(sent satisfies ProverMessage);
+      }
+      const proof = await within(limit, () => ask(worker!, { values, metadata, id: ++lastId }));
       worker.unref();
       idleTimer = setTimeout(end, idleMs);
       idleTimer.unref();
@@ -91,7 +99,7 @@ function ask(worker: Worker, question: ProverQuestion): Promise<Uint8Array> {
   };
   worker.addEventListener("message", onMessage);
   for (const type of ["error", "messageerror", "close"]) worker.addEventListener(type, onEnd);
-  worker.postMessage(question);
+  worker.postMessage(question satisfies ProverMessage);
   return promise.finally(() => {
     worker.removeEventListener("message", onMessage);
     for (const type of ["error", "messageerror", "close"]) worker.removeEventListener(type, onEnd);

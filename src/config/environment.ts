@@ -5,7 +5,8 @@ import { closest } from "../lib/suggest.ts";
 import { type ConfigFile, configKeys } from "./schema.ts";
 import { secretVariables } from "./secrets.ts";
 
-type Kind = "text" | "number" | "boolean" | "list" | "json";
+/** How a value is written as text. */
+export type Kind = "text" | "number" | "boolean" | "list" | "json";
 
 const numbers = new Set([
   "tier",
@@ -16,7 +17,13 @@ const numbers = new Set([
   "status_port",
 ]);
 const booleans = new Set(["zdr_compliant", "registered_on_chain", "skip_output_key_storage"]);
-const lists = new Set(["supported_model_ids", "custom_backends", "ipfs_gateways", "mock_model_ids"]);
+const lists = new Set([
+  "supported_model_ids",
+  "custom_backends",
+  "rpc_fallback_urls",
+  "ipfs_gateways",
+  "mock_model_ids",
+]);
 
 /** Variables that are not keys of the configuration but belong to the program. */
 const named = ["BLF_CONFIG_DIR", ...secretVariables];
@@ -57,16 +64,20 @@ export function readEnvironment(env: Record<string, string | undefined>): Config
     if (text === undefined || text === "" || others.includes(name)) continue;
     const entry = table[name];
     if (!entry) throw unknownVariable(name, [...Object.keys(table), ...named]);
-    const value = convert(name, text, entry.kind);
+    const value = parseValue(name, text, entry.kind, `Correct or unset ${name}.`);
     const [key, inner] = entry.path as [string, string?];
     values[key] = inner ? { ...(values[key] as object | undefined), [inner]: value } : value;
   }
   return values as ConfigFile;
 }
 
-function convert(name: string, text: string, kind: Kind): unknown {
+/**
+ * The value that a text stands for, in a variable of the environment or on the command line.
+ * @throws BlfError `CONFIG_INVALID`, which calls it `name`
+ */
+export function parseValue(name: string, text: string, kind: Kind, hint: string): unknown {
   const invalid = (expected: string) =>
-    new BlfError({ code: "CONFIG_INVALID", message: `${name} must be ${expected}`, hint: `Correct or unset ${name}.` });
+    new BlfError({ code: "CONFIG_INVALID", message: `${name} must be ${expected}`, hint });
   switch (kind) {
     case "text":
       return text;

@@ -1,101 +1,135 @@
-import * as z from "zod";
+// The small zod: every command loads this file, and the full one would be half of the time that `status` takes.
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { latestTime } from "../lib/clock.ts";
 import { isAllowedEndpoint } from "../lib/http.ts";
 import { networks } from "./networks.ts";
 
-const address = z
-  .string()
-  .regex(/^(0x[0-9a-fA-F]{40})?$/, "must be an address (0x and 40 hex digits)")
-  .transform((value) => value as `0x${string}` | "");
+z.config(en());
 
-const endpoint = z
-  .string()
-  .refine((value) => value === "" || isAllowedEndpoint(value), "must be an https:// URL (http:// only for 127.0.0.1)")
-  .transform((value) => value.replace(/\/+$/, ""));
+const address = z.pipe(
+  z.string().check(z.regex(/^(0x[0-9a-fA-F]{40})?$/, "must be an address (0x and 40 hex digits)")),
+  z.transform((value) => value as `0x${string}` | ""),
+);
 
-const bytes32OrEmpty = z.string().regex(/^(0x[0-9a-fA-F]{1,64})?$/, "must be hex with 0x");
+const endpoint = z.pipe(
+  z
+    .string()
+    .check(
+      z.refine(
+        (value) => value === "" || isAllowedEndpoint(value),
+        "must be an https:// URL (http:// only for 127.0.0.1)",
+      ),
+    ),
+  z.transform((value: string) => value.replace(/\/+$/, "")),
+);
+
+const bytes32OrEmpty = z.string().check(z.regex(/^(0x[0-9a-fA-F]{1,64})?$/, "must be hex with 0x"));
+
+const integer = (lowest: number, highest: number) => z.int().check(z.gte(lowest), z.lte(highest));
+const text = (fallback = "") => z._default(z.string(), fallback);
+const list = (longest?: number) =>
+  z._default(z.array(z.string().check(z.minLength(1), ...(longest ? [z.maxLength(longest)] : []))), []);
 
 /** One local model: a GGUF file and how it is run. All of it is part of the determinism class. */
 export const modelSchema = z.strictObject({
-  path: z.string().min(1),
+  path: z.string().check(z.minLength(1)),
   /** Tokens of prompt and output together. */
-  context_size: z.int().min(64).max(1_048_576).default(2048),
+  context_size: z._default(integer(64, 1_048_576), 2048),
   /** Longest output, in tokens. */
-  max_tokens: z.int().min(1).max(65_536).default(512),
+  max_tokens: z._default(integer(1, 65_536), 512),
   /** Layers put on the GPU; 0 keeps the model on the CPU. */
-  gpu_layers: z.int().min(0).max(1000).default(0),
+  gpu_layers: z._default(integer(0, 1000), 0),
+  /** Of the file, as it was when it was added; `models verify` compares. */
+  sha256: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/, "must be 64 hex digits in lower case"))),
 });
 
 const engineSchema = z.strictObject({
   /** `process` holds llama.cpp in a supervised child; `none` in the daemon itself. */
-  isolation: z.enum(["process", "none"]).default("process"),
+  isolation: z._default(z.enum(["process", "none"]), "process"),
   /** Threads for generation; 0 chooses from the cores this process may use. */
-  threads: z.int().min(0).max(512).default(0),
+  threads: z._default(integer(0, 512), 0),
 });
 
 /** Every key of config.json: those of the original (PROTOCOL.md 4.10) and ours. Unknown keys are errors. */
 export const configSchema = z.strictObject({
-  node_address: address.default(""),
-  keystore_path: z.string().default(""),
-  tier: z.int().min(0).max(2).default(0),
-  supported_model_ids: z.array(z.string().min(1).max(200)).default([]),
-  custom_backends: z.array(z.string().min(1)).default([]),
-  attestation_backend: z.enum(["mock", "tpm", "tee", "sgx", "sev", "tdx"]).default("mock"),
-  icl_endpoint: endpoint.default(""),
-  payment_service_url: endpoint.default(""),
-  rpc_url: endpoint.default(""),
-  fhenix_rpc: endpoint.default(""),
-  ipfs_gateway: endpoint.default("https://node.lighthouse.storage"),
-  ipfs_gateways: z
-    .array(endpoint)
-    .default([
-      "https://gateway.pinata.cloud",
-      "https://cloudflare-ipfs.com",
-      "https://ipfs.io",
-      "https://gateway.ipfs.io",
-    ]),
-  ipfs_upload_url: endpoint.default(""),
-  ipfs_upload_kind: z.enum(["pinata", "kubo"]).default("pinata"),
-  model_cache_dir: z.string().default(""),
-  models: z.record(z.string().min(1), modelSchema).default({}),
-  mock_model_ids: z.array(z.string().min(1)).default([]),
-  log_level: z
-    .string()
-    .transform((value) => value.toLowerCase().replace(/^warning$/, "warn"))
-    .pipe(z.enum(["debug", "info", "warn", "error"]))
-    .default("info"),
-  log_format: z.enum(["auto", "text", "json"]).default("auto"),
-  zdr_compliant: z.boolean().default(false),
-  network: z
-    .string()
-    .refine((name) => Object.hasOwn(networks, name), `must be one of ${Object.keys(networks).join(", ")}`)
-    .default("arbitrum_sepolia"),
-  attestation_cert_hash: bytes32OrEmpty.default(""),
-  attestation_expiry: z.int().min(0).max(latestTime).default(0),
-  registered_on_chain: z.boolean().default(false),
+  node_address: z._default(address, ""),
+  keystore_path: text(),
+  tier: z._default(integer(0, 2), 0),
+  supported_model_ids: list(200),
+  custom_backends: list(),
+  attestation_backend: z._default(z.enum(["mock", "tpm", "tee", "sgx", "sev", "tdx"]), "mock"),
+  icl_endpoint: z._default(endpoint, ""),
+  payment_service_url: z._default(endpoint, ""),
+  rpc_url: z._default(endpoint, ""),
+  /** Asked in this order when rpc_url does not answer. */
+  rpc_fallback_urls: z._default(z.array(endpoint), []),
+  fhenix_rpc: z._default(endpoint, ""),
+  ipfs_gateway: z._default(endpoint, "https://node.lighthouse.storage"),
+  ipfs_gateways: z._default(z.array(endpoint), [
+    "https://gateway.pinata.cloud",
+    "https://cloudflare-ipfs.com",
+    "https://ipfs.io",
+    "https://gateway.ipfs.io",
+  ]),
+  ipfs_upload_url: z._default(endpoint, ""),
+  ipfs_upload_kind: z._default(z.enum(["pinata", "kubo"]), "pinata"),
+  model_cache_dir: text(),
+  /** Where `models pull owner/repo` finds its files. */
+  model_hub_url: z._default(endpoint, "https://huggingface.co"),
+  models: z._default(z.record(z.string().check(z.minLength(1)), modelSchema), {}),
+  mock_model_ids: list(),
+  log_level: z._default(
+    z.pipe(
+      z.pipe(
+        z.string(),
+        z.transform((value) => value.toLowerCase().replace(/^warning$/, "warn")),
+      ),
+      z.enum(["debug", "info", "warn", "error"]),
+    ),
+    "info",
+  ),
+  log_format: z._default(z.enum(["auto", "text", "json"]), "auto"),
+  zdr_compliant: z._default(z.boolean(), false),
+  network: z._default(
+    z
+      .string()
+      .check(z.refine((name) => Object.hasOwn(networks, name), `must be one of ${Object.keys(networks).join(", ")}`)),
+    "arbitrum_sepolia",
+  ),
+  attestation_cert_hash: z._default(bytes32OrEmpty, ""),
+  attestation_expiry: z._default(integer(0, latestTime), 0),
+  registered_on_chain: z._default(z.boolean(), false),
   /** Wei, as a decimal string or a JSON integer. */
-  stake_amount_wei: z
-    .union([z.bigint().min(0n), z.int().min(0), z.string().regex(/^\d+$/, "must be a whole number of wei")])
-    .transform((value) => BigInt(value))
-    .default(0n),
-  cofhe_mode: z.enum(["bridge", "python"]).default("bridge"),
-  cofhe_endpoint: endpoint.default(""),
-  cofhe_chain_id: z.int().min(0).default(0),
-  skip_output_key_storage: z.boolean().default(false),
-  blind_token_address: address.default(""),
-  staking_address: address.default(""),
-  node_registry_address: address.default(""),
-  prompt_key_store_address: address.default(""),
-  reward_accumulator_address: address.default(""),
+  stake_amount_wei: z._default(
+    z.pipe(
+      z.union([
+        z.bigint().check(z.gte(0n)),
+        z.int().check(z.gte(0)),
+        z.string().check(z.regex(/^\d+$/, "must be a whole number of wei")),
+      ]),
+      z.transform((value) => BigInt(value)),
+    ),
+    0n,
+  ),
+  cofhe_mode: z._default(z.enum(["bridge", "python"]), "bridge"),
+  cofhe_endpoint: z._default(endpoint, ""),
+  cofhe_chain_id: z._default(z.int().check(z.gte(0)), 0),
+  skip_output_key_storage: z._default(z.boolean(), false),
+  blind_token_address: z._default(address, ""),
+  staking_address: z._default(address, ""),
+  node_registry_address: z._default(address, ""),
+  prompt_key_store_address: z._default(address, ""),
+  reward_accumulator_address: z._default(address, ""),
   /** Where deposits of BLIND for credits go. */
-  payment_treasury_address: address.default(""),
-  max_concurrent_jobs: z.int().min(1).max(64).default(2),
+  payment_treasury_address: z._default(address, ""),
+  max_concurrent_jobs: z._default(integer(1, 64), 2),
   /** Highest fee per gas that a transaction may offer, in gwei. */
-  max_fee_gwei: z.number().positive().max(10_000).default(10),
-  status_host: z.enum(["127.0.0.1", "localhost", "::1"]).default("127.0.0.1"),
+  max_fee_gwei: z._default(z.number().check(z.positive(), z.lte(10_000)), 10),
+  status_host: z._default(z.enum(["127.0.0.1", "localhost", "::1"]), "127.0.0.1"),
   /** 0 turns the status server off. */
-  status_port: z.int().min(0).max(65_535).default(9464),
-  engine: engineSchema.prefault({}),
+  status_port: z._default(integer(0, 65_535), 9464),
+  engine: z.prefault(engineSchema, {}),
 });
 
 export type ConfigFile = z.input<typeof configSchema>;

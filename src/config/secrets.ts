@@ -6,23 +6,31 @@ import { Secret } from "../lib/secret.ts";
 export type Secrets = {
   privateKey?: Secret<string>;
   keyPassword?: Secret<string>;
+  /** For `keys change-password`. */
+  newKeyPassword?: Secret<string>;
   ipfsUploadJwt?: Secret<string>;
   groqApiKey?: Secret<string>;
   googleApiKey?: Secret<string>;
   mockAttestationKey?: Secret<string>;
+  hubToken?: Secret<string>;
 };
 
 const names: Record<string, keyof Secrets> = {
   BLF_PRIVATE_KEY: "privateKey",
   BLF_KEY_PASSWORD: "keyPassword",
+  BLF_NEW_KEY_PASSWORD: "newKeyPassword",
   BLF_IPFS_UPLOAD_JWT: "ipfsUploadJwt",
   PINATA_JWT: "ipfsUploadJwt",
   GROQ_API_KEY: "groqApiKey",
   GOOGLE_API_KEY: "googleApiKey",
   MOCK_ATTESTATION_KEY: "mockAttestationKey",
+  HF_TOKEN: "hubToken",
 };
 
 const passwordFile = "BLF_KEY_PASSWORD_FILE";
+
+/** Every variable that holds a secret. */
+export const secretNames = Object.keys(names);
 
 /** The `BLF_*` variables that hold a secret or say where one is. */
 export const secretVariables = [...Object.keys(names).filter((name) => name.startsWith("BLF_")), passwordFile];
@@ -59,7 +67,7 @@ export function requirePassword(secrets: Secrets): Secret<string> {
   if (secrets.keyPassword) return secrets.keyPassword;
   throw new BlfError({
     code: "PASSWORD_MISSING",
-    message: "The keystore is locked and there is no terminal to ask for its password",
+    message: "The keystore needs its password and there is no terminal to ask for it",
     hint: "Set BLF_KEY_PASSWORD or BLF_KEY_PASSWORD_FILE, or pass --password-stdin.",
     exitCode: exitCodes.authentication,
   });

@@ -27,7 +27,7 @@ import {
 export const iclService = {
   prefix: "ICL",
   name: "The coordinator (ICL)",
-  hint: "Check icl_endpoint and the network; the node goes on trying by itself.",
+  hint: "Check icl_endpoint (BLF_ICL_ENDPOINT) and the network, and try again.",
 };
 
 export type AttestationRequest = {

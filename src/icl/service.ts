@@ -65,10 +65,10 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
     if (response.status < 200 || response.status >= 300) throw statusError(options.service, path, response);
     const result = schema.safeParse(readJson(options.service, response));
     if (result.success) return result.data;
-    const issue = result.error.issues[0]!;
+    const field = result.error.issues[0]!.path.join(".");
     throw new BlfError({
       code: `${options.service.prefix}_UNEXPECTED_ANSWER`,
-      message: `${options.service.name} answered ${routeOf(path)} with an unexpected value at "${issue.path.join(".")}"`,
+      message: `${options.service.name} answered ${routeOf(path)} with an unexpected value${field ? ` at "${field}"` : ""}`,
       hint: options.service.hint,
     });
   };

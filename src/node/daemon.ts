@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { createAttestor } from "../attestation/create.ts";
 import { assertChainId, createChain } from "../chain/clients.ts";
 import { createSender } from "../chain/sender.ts";
+import { createSharedNonces } from "../chain/wallet-lock.ts";
 import { createCofhe } from "../cofhe/client.ts";
 import { createKeyPool } from "../cofhe/key-pool.ts";
 import { type Config, maxFeePerGas } from "../config/load.ts";
@@ -11,13 +12,14 @@ import { createIclClient } from "../icl/client.ts";
 import { readGgufFile } from "../inference/llama/gguf.ts";
 import { createDownloader } from "../ipfs/download.ts";
 import { systemClock } from "../lib/clock.ts";
-import { errorCode } from "../lib/errors.ts";
+import { BlfError, errorCode } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { version } from "../lib/version.ts";
 import { type StatusServer, startStatusServer } from "../status/server.ts";
 import type { Wallet } from "../wallet/wallet.ts";
 import { createCertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
+import { describeCustomBackends } from "./custom-backends.ts";
 import { createInference } from "./inference.ts";
 import { openJournal } from "./journal/journal.ts";
 import { lockDataDirectory } from "./lock.ts";
@@ -57,6 +59,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const lock = lockDataDirectory(config.dir);
     closing.push(lock.release);
     checkModelFiles(config);
+    await describeCustomBackends(config, log, systemClock);
     const ctx = await createContext(options);
     closing.push(async () => {
       await ctx.inference.close();
@@ -126,7 +129,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 /** Looks into the head of every model file, so that a broken one ends the start and not a job that was claimed. */
 function checkModelFiles(config: Config): void {
   const offered = offeredModels(config);
-  for (const [id, { path }] of Object.entries(localModels(config))) if (offered.includes(id)) readGgufFile(path);
+  for (const [id, { path }] of Object.entries(localModels(config))) {
+    if (!offered.includes(id)) continue;
+    try {
+      readGgufFile(path);
+    } catch (error) {
+      if (!(error instanceof BlfError)) throw error;
+      const { code, message, hint } = error;
+      throw new BlfError({
+        code,
+        message: `The model ${id} cannot be served: ${message} (${path})`,
+        hint,
+        cause: error,
+      });
+    }
+  }
 }
 
 function startStatus(ctx: NodeContext, report: () => StatusReport): StatusServer | undefined {
@@ -140,7 +157,12 @@ function startStatus(ctx: NodeContext, report: () => StatusReport): StatusServer
 
 async function createContext({ config, secrets, wallet, log }: DaemonOptions): Promise<NodeContext> {
   const clock = systemClock;
-  const chain = createChain({ rpcUrl: config.rpc_url, chainId: config.chain_id, explorer: config.explorer });
+  const chain = createChain({
+    rpcUrl: config.rpc_url,
+    fallbackUrls: config.rpc_fallback_urls,
+    chainId: config.chain_id,
+    explorer: config.explorer,
+  });
   const journal = openJournal(join(config.dir, "journal.db"), clock);
   const cofhe = createCofhe({
     account: wallet.account,
@@ -163,6 +185,7 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
       clock,
       log,
       maxFeePerGas: maxFeePerGas(config),
+      nonces: createSharedNonces({ dir: config.dir, address: wallet.address, chainId: config.chain_id, clock, log }),
     }),
     cofhe,
     keyPool: createKeyPool({ cofhe, random: systemRandom, log, clock, canWork: () => !inference.isBusy() }),

@@ -1,10 +1,12 @@
 import type { Config } from "../config/load.ts";
 import type { BackendHealth } from "../inference/backend.ts";
+import { createCustomBackend } from "../inference/custom.ts";
 import { createLlamaBackend, type LlamaModelConfig } from "../inference/llama/backend.ts";
 import { createMockBackend } from "../inference/mock.ts";
 import { type BackendRegistry, createBackendRegistry } from "../inference/registry.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { customBackendEntries } from "./custom-backends.ts";
 import { localModels, offeredModels } from "./models.ts";
 
 export type ModelReport = { id: string; backend: string; health: BackendHealth; determinismClass: string | null };
@@ -19,7 +21,7 @@ export type Inference = BackendRegistry & {
   probe(signal: AbortSignal): Promise<void>;
 };
 
-/** The backends that the configuration asks for: llama.cpp for its models, the mock for those that the operator named. */
+/** The backends that the configuration asks for: llama.cpp for its models, the mock for those that the operator named, and modules. */
 export function createInference(config: Config, log: Logger, clock: Clock): Inference {
   const offered = new Set(offeredModels(config));
   const models: Record<string, LlamaModelConfig> = {};
@@ -36,7 +38,11 @@ export function createInference(config: Config, log: Logger, clock: Clock): Infe
   const llama = createLlamaBackend({ models, isolation, log, clock, ...(threads > 0 ? { threads } : {}) });
   const mockIds = config.mock_model_ids.filter((id) => offered.has(id));
   const mock = createMockBackend({ models: mockIds, optedIn: mockIds, clock });
-  return withReports(createBackendRegistry([llama, mock]));
+  const custom = customBackendEntries(config).map(({ path, description }) => {
+    const models = description.models.filter((id) => offered.has(id));
+    return createCustomBackend({ path, description: { ...description, models }, log, clock });
+  });
+  return withReports(createBackendRegistry([llama, mock, ...custom]));
 }
 
 function withReports(registry: BackendRegistry): Inference {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Config } from "../config/load.ts";
 import { expandPath } from "../config/load.ts";
 import { type ModelConfig, modelSchema } from "../config/schema.ts";
+import { customBackendEntries } from "./custom-backends.ts";
 
 /**
  * The local models of a configuration: those of `models`, and every id of `supported_model_ids` whose file lies in the
@@ -21,7 +22,8 @@ export function localModels(config: Config): Record<string, ModelConfig> {
 
 /** What this node offers to the network: every model that it has a backend for, narrowed by `supported_model_ids`. */
 export function offeredModels(config: Config): string[] {
-  const served = [...Object.keys(localModels(config)), ...config.mock_model_ids];
+  const custom = customBackendEntries(config).flatMap(({ description }) => description.models);
+  const served = [...Object.keys(localModels(config)), ...config.mock_model_ids, ...custom];
   const wanted = config.supported_model_ids;
   return [...new Set(served)].filter((id) => wanted.length === 0 || wanted.includes(id)).sort();
 }

@@ -1,6 +1,6 @@
 import type { Assignment } from "../icl/wire.ts";
 import type { NodeContext } from "./context.ts";
-import { runJob } from "./jobs/run-job.ts";
+import { outputIsSafe, runJob } from "./jobs/run-job.ts";
 import type { JobKey } from "./journal/journal.ts";
 
 export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
@@ -22,6 +22,14 @@ export type SchedulerEvents = {
   onRoom(): void;
 };
 
+/** Why this node leads no jobs whatever the model, or undefined. */
+export function reasonNotToLead(ctx: Pick<NodeContext, "config" | "uploader">): string | undefined {
+  if (ctx.config.skip_output_key_storage) return "skip_output_key_storage is set, so this node cannot lead";
+  if (ctx.config.prompt_key_store_address === "") return "no PromptKeyStore is configured";
+  if (!ctx.uploader) return "no upload service is configured";
+  return undefined;
+}
+
 /** `signal` aborts the running jobs; they stay in the journal and go on after the next start. */
 export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signal: AbortSignal): Scheduler {
   const jobs = new Map<string, RunningJob & { finished: Promise<void> }>();
@@ -31,21 +39,20 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
   const hasRoom = () => !draining && jobs.size < ctx.config.max_concurrent_jobs;
 
   const modelIsFree = (modelId: string) => {
-    const users = [...jobs.values()].filter((job) => job.usesModel && ctx.inference.sharesSlots(job.modelId, modelId));
+    // A resumed job may be of a model that the configuration has lost.
+    const waitsFor = (job: RunningJob) =>
+      job.usesModel && ctx.inference.canServe(job.modelId) && ctx.inference.sharesSlots(job.modelId, modelId);
+    const users = [...jobs.values()].filter(waitsFor);
     return users.length < ctx.inference.slotsOf(modelId);
   };
 
   /** Why this node does not take an assignment, or undefined. */
   const refusal = (assignment: Assignment): string | undefined => {
     if (!ctx.inference.canServe(assignment.modelId)) return "this node does not serve the model, or it is unhealthy";
-    if (assignment.role !== "leader") return undefined;
-    if (ctx.config.skip_output_key_storage) return "skip_output_key_storage is set, so this node cannot lead";
-    if (ctx.config.prompt_key_store_address === "") return "no PromptKeyStore is configured";
-    if (!ctx.uploader) return "no upload service is configured";
-    return undefined;
+    return assignment.role === "leader" ? reasonNotToLead(ctx) : undefined;
   };
 
-  const start = (key: JobKey, modelId: string): void => {
+  const start = (key: JobKey, modelId: string, usesModel: boolean): void => {
     const id = idOf(key);
     const modelDone = () => {
       const job = jobs.get(id);
@@ -57,7 +64,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       jobs.delete(id);
       events.onRoom();
     });
-    jobs.set(id, { ...key, modelId, since: ctx.clock.now(), usesModel: true, finished });
+    jobs.set(id, { ...key, modelId, since: ctx.clock.now(), usesModel, finished });
   };
 
   return {
@@ -78,7 +85,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
           declined.add(idOf(key));
           continue;
         }
-        if (modelIsFree(assignment.modelId) && ctx.journal.begin(assignment)) start(key, assignment.modelId);
+        if (modelIsFree(assignment.modelId) && ctx.journal.begin(assignment)) start(key, assignment.modelId, true);
       }
       if (declined.size > 10_000) declined.clear();
     },
@@ -89,7 +96,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
           role: record.role,
           state: record.state,
         });
-        start({ taskId: record.taskId, role: record.role }, record.modelId);
+        start({ taskId: record.taskId, role: record.role }, record.modelId, !outputIsSafe(record));
       }
     },
     running: () => [...jobs.values()].map(({ finished: _, ...job }) => job),

@@ -4,7 +4,7 @@ import { version } from "../lib/version.ts";
 import type { CertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
 import type { LoopState } from "./loops/loop.ts";
-import type { RunningJob, Scheduler } from "./scheduler.ts";
+import { type RunningJob, reasonNotToLead, type Scheduler } from "./scheduler.ts";
 
 /** What `/status` and `blindference status` show. Holds nothing secret. Times are ISO-8601 UTC. */
 export type StatusReport = {
@@ -51,9 +51,9 @@ export function statusReport(source: StatusSource): StatusReport {
     ready: problems.length === 0,
     problems,
     startedAt: isoTime(source.startedAt)!,
-    certificate: { hash: ctx.config.attestation_cert_hash, expiresAt: isoTime(expiry * 1000) },
+    certificate: { hash: certificate.hash(), expiresAt: isoTime(expiry * 1000) },
     models: ctx.inference.describe(),
-    canLead: ctx.uploader !== undefined && !ctx.config.skip_output_key_storage,
+    canLead: reasonNotToLead(ctx) === undefined,
     outputKeysReady: ctx.keyPool.size(),
     loops: source.loops().map((loop) => ({ ...loop, lastSuccess: isoTime(loop.lastSuccess) })),
     running: scheduler.running().map((job) => ({ ...job, since: isoTime(job.since)! })),

@@ -134,11 +134,12 @@ function commitmentMismatch(): BlfError {
 /** A coordinator may replace nodes that fail, but it may not put in nodes for all of them. */
 function assertQuorum(allowed: Address[], actual: Address[]): void {
   const known = new Set(allowed.map((address) => address.toLowerCase()));
-  const strangers = actual.filter((address) => !known.has(address.toLowerCase()));
-  if (strangers.length * 2 < actual.length) return;
+  const distinct = new Set(actual.map((address) => address.toLowerCase()));
+  const strangers = [...distinct].filter((address) => !known.has(address));
+  if (distinct.size === allowed.length && strangers.length * 2 < allowed.length) return;
   throw new BlfError({
     code: "ANSWER_QUORUM_CHANGED",
-    message: "Most nodes that answered are not those that were allowed to read the prompt",
+    message: "The nodes that answered are not the quorum that was allowed to read the prompt",
     hint: "Do not trust this answer; dispute the job.",
   });
 }

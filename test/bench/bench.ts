@@ -7,8 +7,8 @@ import { measureIdle } from "./idle.ts";
 import { measureNative } from "./native.ts";
 import { measureOverhead } from "./overhead.ts";
 import { formatTable, type Row, unmeasured } from "./report.ts";
-import { measureStart } from "./start.ts";
 import { measureStalls } from "./stalls.ts";
+import { measureStart } from "./start.ts";
 
 /** What every group of measurements is given. */
 export type Bench = {
@@ -43,7 +43,12 @@ async function main(): Promise<number> {
     return 2;
   }
   const directory = mkdtempSync(join(tmpdir(), "blindference-bench-"));
-  const bench = { executable, root: resolve(import.meta.dir, "..", ".."), directory, say: (line: string) => console.error(line) };
+  const bench = {
+    executable,
+    root: resolve(import.meta.dir, "..", ".."),
+    directory,
+    say: (line: string) => console.error(line),
+  };
   const load = [loadavg()[0]!];
   const rows: Row[] = [];
   try {

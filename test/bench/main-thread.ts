@@ -11,7 +11,9 @@ import { createMetrics } from "../../src/node/metrics.ts";
 /** What this process has its main thread wait for; given as JSON in the first argument. */
 export type Work =
   | { kind: "generation"; modelPath: string; contextSize: number; maxTokens: number; command: string[] }
-  | { kind: "proof"; publicKeyPath: string; crsPath: string };
+  | { kind: "proof"; publicKeyPath: string; crsPath: string }
+  /** For comparison: nothing until standard input ends. */
+  | { kind: "nothing" };
 
 /** All in milliseconds. */
 export type Watched = { workMs: number; longestStall: number; heartbeatLateness: number[] };
@@ -21,6 +23,7 @@ const log = createLogger({ level: "error", format: "text", clock, write: console
 
 /** The work as a function, with everything that it needs already in memory. */
 function prepare(work: Work): { run(signal: AbortSignal): Promise<unknown>; close(): Promise<void> } {
+  if (work.kind === "nothing") return { run: () => Bun.stdin.text(), close: async () => {} };
   if (work.kind === "proof") {
     const hex = (path: string) => readFileSync(path).toString("hex");
     const values = Array.from({ length: 16 }, () => BigInt(`0x${Buffer.from(systemRandom(16)).toString("hex")}`));

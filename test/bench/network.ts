@@ -12,11 +12,10 @@ import { createRequesterClient } from "../../src/icl/requester.ts";
 import { createDownloader } from "../../src/ipfs/download.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
-import { deposit } from "../../src/requester/deposit.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
+import { deposit } from "../../src/requester/deposit.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
-import { until } from "../e2e/network.ts";
 import { type BenchNode, startNode } from "./node.ts";
 
 export type DevnetProcess = Pick<Devnet, "endpoints" | "addresses" | "variables"> & {
@@ -49,12 +48,9 @@ export async function startBenchNetwork(options: BenchNetworkOptions): Promise<B
   const nodes: BenchNode[] = [];
   let requester: RequesterContext | undefined;
   const stop = async () => {
-    const processes: Subprocess[] = nodes.map((node) => node.process);
-    for (const process of processes) process.kill("SIGTERM");
-    await Promise.all(processes.map((process) => process.exited));
+    await Promise.all(nodes.map((node) => end(node.process)));
     await requester?.cofhe.close();
-    child.kill("SIGTERM");
-    await child.exited;
+    await end(child);
   };
   try {
     const devnet = withFunding(await firstDocument(child.stdout));
@@ -68,6 +64,14 @@ export async function startBenchNetwork(options: BenchNetworkOptions): Promise<B
     await stop();
     throw error;
   }
+}
+
+/** A node that is asked once finishes its jobs, which nobody waits for any more; asked twice it does not. */
+async function end(process: Subprocess): Promise<void> {
+  process.kill("SIGTERM");
+  await Promise.race([process.exited, Bun.sleep(1000)]);
+  process.kill("SIGTERM");
+  await process.exited;
 }
 
 /** The JSON document that a process prints first. */
@@ -104,9 +108,7 @@ async function openRequester(devnet: DevnetProcess): Promise<RequesterContext> {
   const client = createRequesterClient({ ...common, iclUrl: endpoints.icl, paymentUrl: endpoints.payment });
   const treasury = variables["BLF_PAYMENT_TREASURY_ADDRESS"] as Address;
   const payment = { client, sender, blind: addresses.blind, treasury, amount: parseEther("100"), id: "bench" };
-  await until("the deposit is credited", () =>
-    deposit({ ...payment, signal: AbortSignal.timeout(30_000) }).then(() => true),
-  );
+  await deposit({ ...payment, signal: AbortSignal.timeout(30_000) });
   return {
     address: wallet.address,
     client,

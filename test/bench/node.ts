@@ -38,7 +38,11 @@ export async function startNode(options: StartNodeOptions): Promise<BenchNode> {
     BLF_LOG_LEVEL: "debug",
   };
   const command = async (args: string[], more: Record<string, string> = {}) => {
-    const child = Bun.spawn([executable, ...args, "--json"], { env: { ...env, ...more }, stdout: "pipe", stderr: "pipe" });
+    const child = Bun.spawn([executable, ...args, "--json"], {
+      env: { ...env, ...more },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
     const [stdout, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
     if (code !== 0) throw new Error(`${args.join(" ")} exited ${code}: ${stdout}`);
     return JSON.parse(stdout) as { address: string };

@@ -3,9 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Lets the processes of one test run share what the runtime made of the sources; each has a home of its own. */
-const cache = mkdtempSync(join(tmpdir(), "blf-cache-"));
-process.on("exit", () => rmSync(cache, { recursive: true, force: true }));
+/** What the runtime makes of the sources is kept between the processes, each of which has a home of its own. */
+const cache = fileURLToPath(new URL("../../build/test-cache", import.meta.url));
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 

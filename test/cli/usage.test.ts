@@ -19,20 +19,28 @@ describe("help", () => {
       expect([code, stderr]).toEqual([0, ""]);
       for (const name of ["init", "attest", "staking", "run", "status", "infer", "devnet", "demo"])
         expect(stdout).toMatch(new RegExp(`^  ${name} `, "m"));
-      expect(stdout).toContain("Exit codes: 0 ok, 1 failed, 2 usage, 3 not initialised, 4 authentication, 75 try again.");
+      expect(stdout).toContain(
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 not initialised, 4 authentication, 75 try again.",
+      );
     }
   });
 
-  test.each(["init", "attest", "run", "status", "infer", "devnet", "demo", "staking"])(
-    "%s --help and help %s show its options",
-    async (name) => {
-      const [direct, asked] = await Promise.all([runCli([name, "--help"]), runCli(["help", name])]);
-      expect(direct.stdout).toStartWith(`Usage: blindference ${name}`);
-      expect(direct.stdout).toContain("Options:");
-      expect([direct.code, direct.stderr]).toEqual([0, ""]);
-      expect(asked).toEqual(direct);
-    },
-  );
+  test.each([
+    "init",
+    "attest",
+    "run",
+    "status",
+    "infer",
+    "devnet",
+    "demo",
+    "staking",
+  ])("%s --help and help %s show its options", async (name) => {
+    const [direct, asked] = await Promise.all([runCli([name, "--help"]), runCli(["help", name])]);
+    expect(direct.stdout).toStartWith(`Usage: blindference ${name}`);
+    expect(direct.stdout).toContain("Options:");
+    expect([direct.code, direct.stderr]).toEqual([0, ""]);
+    expect(asked).toEqual(direct);
+  });
 });
 
 test("what cannot be understood is an error of usage, with a suggestion where there is one", async () => {
@@ -128,7 +136,21 @@ test("as text: the same in two lines on stderr", async () => {
 
 test("an amount is a plain decimal number of at most 18 decimals, or wei", async () => {
   const lines = new Set<string>();
-  for (const amount of ["1e3", "-1", "1,000", "0x10", "1.0000000000000000001", "0", "", " 1", "1 BLIND", ".5", "1.", "٣", "NaN"])
+  for (const amount of [
+    "1e3",
+    "-1",
+    "1,000",
+    "0x10",
+    "1.0000000000000000001",
+    "0",
+    "",
+    " 1",
+    "1 BLIND",
+    ".5",
+    "1.",
+    "٣",
+    "NaN",
+  ])
     lines.add(jsonErrorText(await runCli(["staking", "stake", "--json", "--", amount])));
   expect([...lines]).toMatchInlineSnapshot(`
     [

@@ -4,6 +4,8 @@ declare const self: {
 };
 
 // A prover's Worker whose proofs do not succeed.
-self.onmessage = ({ data }) => self.postMessage({ id: data.id, failure: "proof" });
+self.onmessage = ({ data }) => {
+  if ("id" in data) self.postMessage({ id: data.id, failure: "proof" });
+};
 
 export {};

@@ -2,6 +2,7 @@ declare const self: { onmessage: ((event: MessageEvent<{ values: bigint[] }>) =>
 
 // A prover's Worker with a fault that tells what it knows.
 self.onmessage = ({ data }) => {
+  if (!("values" in data)) return;
   throw new Error(`cannot prove ${data.values.join()}`);
 };
 

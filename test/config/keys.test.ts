@@ -38,6 +38,11 @@ const originalKeys: [key: string, value: unknown, text: string][] = [
 /** Keys that only we have, as variables. */
 const ownKeys: [key: string, value: unknown, text: string][] = [
   ["ipfs_gateways", ["https://a.example", "https://b.example"], "https://a.example,https://b.example"],
+  [
+    "rpc_fallback_urls",
+    ["https://rpc.example.org", "http://127.0.0.1:1"],
+    "https://rpc.example.org, http://127.0.0.1:1/",
+  ],
   ["ipfs_upload_url", "http://127.0.0.1:5001", "http://127.0.0.1:5001"],
   ["ipfs_upload_kind", "kubo", "kubo"],
   [
@@ -45,6 +50,7 @@ const ownKeys: [key: string, value: unknown, text: string][] = [
     { "qwen2.5-7b": { path: "/m.gguf", context_size: 4096, max_tokens: 512, gpu_layers: 0 } },
     '{"qwen2.5-7b":{"path":"/m.gguf","context_size":4096}}',
   ],
+  ["model_hub_url", "https://hub.example.org", "https://hub.example.org/"],
   ["mock_model_ids", ["mock:a"], "mock:a"],
   ["log_format", "json", "json"],
   ["staking_address", address, address],

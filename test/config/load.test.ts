@@ -26,7 +26,12 @@ describe("precedence", () => {
     using data = dataDirectory({ status_port: 1001, tier: 1, log_level: "error" });
     const env = { ...data.env, BLF_STATUS_PORT: "1002", BLF_TIER: "2" };
     const { config, sources } = loadConfig({ env, flags: { status_port: 1003 } });
-    expect([config.max_concurrent_jobs, config.log_level, config.tier, config.status_port]).toEqual([2, "error", 2, 1003]);
+    expect([config.max_concurrent_jobs, config.log_level, config.tier, config.status_port]).toEqual([
+      2,
+      "error",
+      2,
+      1003,
+    ]);
     expect([sources["max_concurrent_jobs"], sources["log_level"], sources["tier"], sources["status_port"]]).toEqual([
       "default",
       "file",
@@ -69,12 +74,20 @@ describe("stake_amount_wei", () => {
     expect(loadConfig({ env: data.env }).config.stake_amount_wei).toBe(value);
   });
 
-  test.each(["-1", "1.5", '"1e3"', '"0x10"', '"-1"', "true", "null", "-115792089237316195423570985008687907853269984665"])(
-    "%s is not an amount",
-    async (text) => {
-      expect(await errorOf(`{"stake_amount_wei":${text}}`)).toContain('"stake_amount_wei" of DIR/config.json is not valid');
-    },
-  );
+  test.each([
+    "-1",
+    "1.5",
+    '"1e3"',
+    '"0x10"',
+    '"-1"',
+    "true",
+    "null",
+    "-115792089237316195423570985008687907853269984665",
+  ])("%s is not an amount", async (text) => {
+    expect(await errorOf(`{"stake_amount_wei":${text}}`)).toContain(
+      '"stake_amount_wei" of DIR/config.json is not valid',
+    );
+  });
 });
 
 describe("errors", () => {
@@ -224,7 +237,12 @@ test("the fee cap in wei", () => {
 
 describe("updateConfigFile", () => {
   test("changes what it is given, keeps the rest, and takes nothing from the environment", () => {
-    using data = dataDirectory({ tier: 1, network: "devnet", custom_backends: ["/b.ts"], models: { m: { path: "/m" } } });
+    using data = dataDirectory({
+      tier: 1,
+      network: "devnet",
+      custom_backends: ["/b.ts"],
+      models: { m: { path: "/m" } },
+    });
     process.env["BLF_TIER"] = "2";
     process.env["BLF_LOG_LEVEL"] = "debug";
     try {

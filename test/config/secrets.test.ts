@@ -14,6 +14,7 @@ const table: [variable: string, key: keyof Secrets][] = [
   ["GROQ_API_KEY", "groqApiKey"],
   ["GOOGLE_API_KEY", "googleApiKey"],
   ["MOCK_ATTESTATION_KEY", "mockAttestationKey"],
+  ["HF_TOKEN", "hubToken"],
 ];
 
 describe("takeSecrets", () => {

@@ -58,7 +58,9 @@ describe("what a requester asks", () => {
   });
 
   test("a job, field by field as PROTOCOL.md Appendix A has it", async () => {
-    using server = serve(() => Response.json({ job_id: "550e8400", status: "RUNNING", escrow_id: 214, coverage_id: null }));
+    using server = serve(() =>
+      Response.json({ job_id: "550e8400", status: "RUNNING", escrow_id: 214, coverage_id: null }),
+    );
     expect(await clientOf(server.url).submit(job)).toEqual({ job_id: "550e8400" });
     const request = server.requests[0]!;
     expect(new URL(request.url).pathname).toBe("/payment/v1/jobs/submit");
@@ -152,7 +154,12 @@ describe("services that lie", () => {
     ["a job without an id", { job_id: "" }, (c) => c.submit(job), "PAYMENT_UNEXPECTED_ANSWER"],
     ["a number for a job's id", { job_id: 5 }, (c) => c.submit(job), "PAYMENT_UNEXPECTED_ANSWER"],
     ["a state of its own", { job_id: "1", status: "DONE" }, (c) => c.job("1"), "PAYMENT_UNEXPECTED_ANSWER"],
-    ["a leader that is no address", { ...completed, leader_address: "me" }, (c) => c.job("1"), "PAYMENT_UNEXPECTED_ANSWER"],
+    [
+      "a leader that is no address",
+      { ...completed, leader_address: "me" },
+      (c) => c.job("1"),
+      "PAYMENT_UNEXPECTED_ANSWER",
+    ],
     [
       "a verifier that is no address",
       { ...completed, verifier_addresses: [verifier, "you"] },
@@ -166,7 +173,12 @@ describe("services that lie", () => {
       (c) => c.job("1"),
       "PAYMENT_UNEXPECTED_ANSWER",
     ],
-    ["a balance that is a number", { balance_cusdc: 1, balance_blind: "1" }, (c) => c.balance(user), "PAYMENT_UNEXPECTED_ANSWER"],
+    [
+      "a balance that is a number",
+      { balance_cusdc: 1, balance_blind: "1" },
+      (c) => c.balance(user),
+      "PAYMENT_UNEXPECTED_ANSWER",
+    ],
     ["HTML for a balance", "<html>", (c) => c.balance(user), "PAYMENT_NOT_JSON"],
     ["HTML for a job", "<html>", (c) => c.job("1"), "PAYMENT_NOT_JSON"],
   ])("%s", async (_name, answer, call, code) => {

@@ -62,8 +62,14 @@ describe("the system clock", () => {
     let listeners = 0;
     const add = signal.addEventListener.bind(signal);
     const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = ((...a: Parameters<typeof add>) => (listeners++, add(...a))) as typeof add;
-    signal.removeEventListener = ((...a: Parameters<typeof remove>) => (listeners--, remove(...a))) as typeof remove;
+    signal.addEventListener = ((...parameters: Parameters<typeof add>) => {
+      listeners++;
+      add(...parameters);
+    }) as typeof add;
+    signal.removeEventListener = ((...parameters: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...parameters);
+    }) as typeof remove;
     await systemClock.sleep(1, signal);
     expect(listeners).toBe(0);
   });

@@ -2,19 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { connect, createServer, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { BlfError } from "../../src/lib/errors.ts";
-import {
-  type HttpRequest,
-  httpRequest,
-  isAllowedEndpoint,
-  readJson,
-  safeOrigin,
-} from "../../src/lib/http.ts";
+import { type HttpRequest, httpRequest, isAllowedEndpoint, readJson, safeOrigin } from "../../src/lib/http.ts";
 import { expectCode } from "../crypto/expect-code.ts";
 import { endlessBody, serve, stalledBody } from "../ipfs/support.ts";
 
 const service = { prefix: "ICL", name: "The coordinator (ICL)", hint: "Check icl_endpoint." };
 const limits = { timeoutMs: 5000, maxBytes: 1000 };
-const request = (url: string, more: Partial<HttpRequest> = {}) => httpRequest(fetch, service, url, { ...limits, ...more });
+const request = (url: string, more: Partial<HttpRequest> = {}) =>
+  httpRequest(fetch, service, url, { ...limits, ...more });
 
 /** A server below HTTP: does with a connection what it is told. */
 async function rawServer(onConnection: (socket: Socket) => void) {
@@ -57,7 +52,11 @@ describe("httpRequest", () => {
     const body = '{"a": 1,  "é":"\\u00e9"}';
     const response = await request(server.url, { method: "POST", body, headers: { "X-Signature": "0x1" } });
     const [received] = server.requests;
-    expect([received!.method, received!.headers.get("x-signature"), await received!.text()]).toEqual(["POST", "0x1", body]);
+    expect([received!.method, received!.headers.get("x-signature"), await received!.text()]).toEqual([
+      "POST",
+      "0x1",
+      body,
+    ]);
     expect([response.status, response.bytes.length]).toEqual([204, 0]);
   });
 
@@ -236,6 +235,8 @@ test("safeOrigin shows neither path, query nor credentials", () => {
 test("the raw server of these tests closes what it opened", async () => {
   const url = await closedPort();
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
-  const code = await new Promise((resolve) => socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code)));
+  const code = await new Promise((resolve) =>
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code)),
+  );
   expect(code).toBe("ECONNREFUSED");
 });

@@ -9,17 +9,17 @@ function recorder(level: LogLevel, format: LogFormat) {
 }
 
 /** What a hostile peer would like to send to a terminal, or into a log that is read line by line. */
-const hostile = "ok\n2026-01-01T00:00:00.000Z ERROR forged\r\u001b[2J\u009b31m\u202eright\u2066\u2028\u0085\u007f\u0000";
+const hostile =
+  "ok\n2026-01-01T00:00:00.000Z ERROR forged\r\u001b[2J\u009b31m\u202eright\u2066\u2028\u0085\u007f\u0000";
 
 describe("a logger", () => {
-  test.each(logLevels.map((level, index) => [level, logLevels.slice(index)] as const))(
-    "of level %s writes %p",
-    (level, expected) => {
-      const { log, lines } = recorder(level, "json");
-      for (const each of logLevels) log[each](`a ${each} line`);
-      expect(lines.map((line) => (JSON.parse(line) as { level: string }).level)).toEqual([...expected]);
-    },
-  );
+  test.each(
+    logLevels.map((level, index) => [level, logLevels.slice(index)] as const),
+  )("of level %s writes %p", (level, expected) => {
+    const { log, lines } = recorder(level, "json");
+    for (const each of logLevels) log[each](`a ${each} line`);
+    expect(lines.map((line) => (JSON.parse(line) as { level: string }).level)).toEqual([...expected]);
+  });
 
   test("as text: time in UTC, level, message, fields", () => {
     const { log, lines } = recorder("debug", "text");
@@ -69,7 +69,9 @@ describe("printable", () => {
   });
 
   test("escapes every control character there is", () => {
-    const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code)).filter((c) => /\p{Cc}/u.test(c));
+    const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code)).filter((c) =>
+      /\p{Cc}/u.test(c),
+    );
     expect(controls).toHaveLength(65);
     for (const character of controls) expect(printable(character)).toMatch(/^\\u00[0-9a-f]{2}$/);
   });

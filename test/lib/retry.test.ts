@@ -9,7 +9,9 @@ const options = { attempts: 4, initialMs: 100, maxMs: 300, jitter: 0 };
 
 describe("backoff", () => {
   test("doubles up to the longest delay", () => {
-    const delays = [0, 1, 2, 3, 10, 2000].map((attempt) => backoff(attempt, { initialMs: 100, maxMs: 1000, jitter: 0 }));
+    const delays = [0, 1, 2, 3, 10, 2000].map((attempt) =>
+      backoff(attempt, { initialMs: 100, maxMs: 1000, jitter: 0 }),
+    );
     expect(delays).toEqual([100, 200, 400, 800, 1000, 1000]);
   });
 
@@ -61,7 +63,8 @@ describe("retry", () => {
       },
       { ...options, clock, signal: controller.signal },
     );
-    while (clock.sleeping().length === 0) await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(clock.sleeping()).toEqual([100]);
     controller.abort(new Error("stop"));
     await expect(result).rejects.toThrow("stop");
     expect(calls).toBe(1);

@@ -43,7 +43,11 @@ describe("childEnvironment", () => {
     const names = new Set(Object.keys(environment));
     for (const name of ["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "LANG", "LC_ALL", "TZ", "NO_COLOR", "TERM"])
       names.delete(name);
-    expect([...names].sort()).toEqual(["BUN_ENABLE_CRASH_REPORTING", "BUN_FEATURE_FLAG_NO_ORPHANS", "GGML_NO_BACKTRACE"]);
+    expect([...names].sort()).toEqual([
+      "BUN_ENABLE_CRASH_REPORTING",
+      "BUN_FEATURE_FLAG_NO_ORPHANS",
+      "GGML_NO_BACKTRACE",
+    ]);
   });
 
   test("adds what the caller wants the child to have", () => {

@@ -124,12 +124,14 @@ describe("a job", () => {
     expect(long.message).toBe(`The network gave no answer: ${"x".repeat(200)}`);
   });
 
-  test.each(["output_cid", "result_hash", "leader_address", "verifier_addresses"] as const)(
-    "that is completed without %s is incomplete",
-    async (field) => {
-      await endOf({ job: { [field]: null } }, "JOB_INCOMPLETE");
-    },
-  );
+  test.each([
+    "output_cid",
+    "result_hash",
+    "leader_address",
+    "verifier_addresses",
+  ] as const)("that is completed without %s is incomplete", async (field) => {
+    await endOf({ job: { [field]: null } }, "JOB_INCOMPLETE");
+  });
 
   test("that never ends is given up after six minutes", async () => {
     const { ctx, clock } = await requesterAmong({ client: { job: async () => job } });

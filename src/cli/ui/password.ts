@@ -1,6 +1,7 @@
 import { requirePassword, type Secrets } from "../../config/secrets.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
 import { Secret } from "../../lib/secret.ts";
+import { readStdinLines } from "./stdin-lines.ts";
 
 export const minimumPasswordLength = 8;
 
@@ -20,21 +21,31 @@ export async function readPassword(secrets: Secrets, options: PasswordOptions): 
 export async function readNewPassword(secrets: Secrets, options: PasswordOptions): Promise<Secret<string>> {
   const interactive = !options.passwordStdin && !secrets.keyPassword && process.stdin.isTTY;
   const password = await readPassword(secrets, options);
-  if (password.reveal().length < minimumPasswordLength)
-    throw new BlfError({
-      code: "PASSWORD_TOO_SHORT",
-      message: `The password has fewer than ${minimumPasswordLength} characters`,
-      hint: "Choose a longer one: it is all that protects the key on this disk.",
-      exitCode: exitCodes.usage,
-    });
-  if (interactive && (await prompt("The same password again")).reveal() !== password.reveal())
-    throw new BlfError({
-      code: "PASSWORDS_DIFFER",
-      message: "The two passwords differ",
-      hint: "Run the command again.",
-      exitCode: exitCodes.usage,
-    });
+  assertLongEnough(password);
+  if (interactive) await repeatPassword(password);
   return password;
+}
+
+/** Asks for a new password a second time. @throws BlfError `PASSWORDS_DIFFER` */
+export async function repeatPassword(password: Secret<string>): Promise<void> {
+  if ((await prompt("The same password again")).reveal() === password.reveal()) return;
+  throw new BlfError({
+    code: "PASSWORDS_DIFFER",
+    message: "The two passwords differ",
+    hint: "Run the command again.",
+    exitCode: exitCodes.usage,
+  });
+}
+
+/** @throws BlfError `PASSWORD_TOO_SHORT` */
+export function assertLongEnough(password: Secret<string>): void {
+  if (password.reveal().length >= minimumPasswordLength) return;
+  throw new BlfError({
+    code: "PASSWORD_TOO_SHORT",
+    message: `The password has fewer than ${minimumPasswordLength} characters`,
+    hint: "Choose a longer one: it is all that protects the key on this disk.",
+    exitCode: exitCodes.usage,
+  });
 }
 
 /** @throws BlfError `CANCELLED` */
@@ -50,13 +61,7 @@ export function cancelled(): BlfError {
 }
 
 async function readFirstLine(): Promise<Secret<string>> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of Bun.stdin.stream() as unknown as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.includes("\n")) break;
-  }
-  const line = text.split(/\r?\n/, 1)[0]!;
+  const [line = ""] = await readStdinLines(1);
   if (line !== "") return new Secret(line);
   throw new BlfError({
     code: "PASSWORD_MISSING",

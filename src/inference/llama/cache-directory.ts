@@ -20,7 +20,7 @@ export function temporaryCacheDirectory(): string {
  * @throws BlfError `NATIVE_CACHE_UNSAFE`; the system's error if it cannot be made.
  */
 export function ensureOwnDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (!statSync(path, { throwIfNoEntry: false })) mkdirSync(path, { recursive: true, mode: 0o700 });
   const { uid, mode } = statSync(path);
   if (uid === process.getuid?.() && (mode & 0o022) === 0) return;
   throw new BlfError({

@@ -1,5 +1,10 @@
+import type { PackHeader } from "./pack.ts";
+
+/** The pack of native libraries inside the executable: where it lies, and its head, so that a usual start need not open it. */
+export type EmbeddedPack = { path: string; header: PackHeader };
+
 /**
- * Where the pack of native libraries lies inside the executable. The build replaces this module by one that embeds the file; in a
- * checkout there is no pack and the libraries are taken from node_modules.
+ * The build replaces this module by one that embeds the file; in a checkout there is no pack and the libraries are taken from
+ * node_modules.
  */
-export const embeddedPackPath: string | undefined = undefined;
+export const embeddedPack: EmbeddedPack | undefined = undefined;

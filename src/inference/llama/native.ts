@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { cacheDirectory, ensureOwnDirectory, isUnwritable, temporaryCacheDirectory } from "./cache-directory.ts";
-import { embeddedPackPath } from "./embedded-pack.ts";
+import { type EmbeddedPack, embeddedPack } from "./embedded-pack.ts";
 import { linkCheckoutLibraries } from "./native-checkout.ts";
 import { openPack, type Pack, type PackedFile, packedBytes } from "./pack.ts";
 import { chooseVariant, cpuFeatures, hostTarget } from "./platform.ts";
@@ -60,11 +60,10 @@ function lacksRuntime(directories: string[]): boolean {
  */
 export async function ensureNativeLibraries(options: NativeOptions): Promise<NativeLibraries> {
   const variant = chooseVariant(hostTarget(), options.features ?? cpuFeatures()).name;
-  const packPath = options.packPath ?? embeddedPackPath;
   const gpu = options.gpu ?? false;
   const view = { variant, gpu, runtime: lacksRuntime(options.systemDirectories ?? systemDirectories) };
-  if (packPath === undefined) return { variant, gpu, directory: linkCheckoutLibraries(view), extracted: false };
-  const pack = await openPack(packPath);
+  const pack = options.packPath === undefined ? openEmbedded(embeddedPack) : await openPack(options.packPath);
+  if (!pack) return { variant, gpu, directory: linkCheckoutLibraries(view), extracted: false };
   const files = filesOfView(pack, view);
   const name = `${pack.header.id}-${variant}${gpu ? "-gpu" : ""}${view.runtime ? "-runtime" : ""}`;
   const places = options.cacheDirectories?.map((place) => () => place) ?? [cacheDirectory, temporaryCacheDirectory];
@@ -87,6 +86,11 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
     hint: "Set XDG_CACHE_HOME to a writable directory with 40 MB of free space.",
     cause: failure,
   });
+}
+
+/** The pack of this executable; its file is not touched before its body is needed. */
+function openEmbedded(embedded: EmbeddedPack | undefined): Pack | undefined {
+  return embedded && { header: embedded.header, body: async () => (await openPack(embedded.path)).body() };
 }
 
 /** What llama.cpp may see: it loads every kernel library that it finds beside itself. */

@@ -90,7 +90,7 @@ export function cpuFeatures(): ReadonlySet<string> {
 
 /** The features that every processor of /proc/cpuinfo has: cores of one machine may differ. */
 export function parseCpuInfo(text: string): ReadonlySet<string> {
-  const lists = [...text.matchAll(/^(?:flags|Features)\s*:(.*)$/gm)].map((match) => match[1]!.trim().split(/\s+/));
-  const [first = [], ...others] = lists.map((list) => new Set(list));
+  const lines = new Set([...text.matchAll(/^(?:flags|Features)\s*:(.*)$/gm)].map((match) => match[1]!.trim()));
+  const [first = [], ...others] = [...lines].map((line) => new Set(line.split(/\s+/)));
   return new Set([...first].filter((feature) => others.every((set) => set.has(feature))));
 }

@@ -57,7 +57,7 @@ function continueFrom(ctx: NodeContext, job: Job, signal: AbortSignal): Promise<
 }
 
 /** Whether only submission is left, which needs neither the prompt nor another claim. */
-function outputIsSafe(record: JobRecord): boolean {
+export function outputIsSafe(record: JobRecord): boolean {
   return record.state === "uploaded" || record.state === "key-stored" || record.state === "committed";
 }
 

@@ -192,16 +192,21 @@ export function openJournal(path: string, clock: Clock): Journal {
 }
 
 function openDatabase(path: string): Database {
-  let db: Database;
+  let db: Database | undefined;
   try {
     db = new Database(path, { create: true, strict: true });
     if (path !== ":memory:") chmodSync(path, 0o600);
-    db.run("PRAGMA journal_mode = WAL");
+    // First of all, since other commands may be opening the same file at this moment.
     db.run("PRAGMA busy_timeout = 5000");
+    db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA foreign_keys = ON");
     const check = db.query("PRAGMA quick_check").get() as Row | null;
     if (check?.["quick_check"] !== "ok") throw new Error("quick_check");
+    migrate(db, path);
+    return db;
   } catch (error) {
+    db?.close();
+    if (error instanceof BlfError) throw error;
     const code = errorCode(error);
     const corrupt = /SQLITE_(CORRUPT|NOTADB)/.test(code) || (error as Error).message === "quick_check";
     throw new BlfError({
@@ -213,8 +218,6 @@ function openDatabase(path: string): Database {
       cause: error,
     });
   }
-  migrate(db, path);
-  return db;
 }
 
 function unknownJob(key: JobKey): BlfError {

@@ -1,4 +1,4 @@
-import { sendOnChainHeartbeat } from "../../chain/node-registry.ts";
+import { readLastHeartbeat, sendOnChainHeartbeat } from "../../chain/node-registry.ts";
 import type { NodeContext } from "../context.ts";
 import { startLoop } from "./loop.ts";
 
@@ -13,9 +13,10 @@ export function startOnChainHeartbeatLoop(ctx: NodeContext, signal: AbortSignal)
     const registry = ctx.config.node_registry_address;
     if (!ctx.config.registered_on_chain || registry === "") return;
     const now = ctx.clock.now();
-    const last = Number(ctx.journal.fact(lastHeartbeat) ?? 0);
-    if (last === 0) return ctx.journal.setFact(lastHeartbeat, String(now));
-    if (now - last < onChainHeartbeatPeriodMs) return;
+    const remembered = Number(ctx.journal.fact(lastHeartbeat) ?? 0);
+    // Before the first one the chain knows better: the registration may be days older than this journal.
+    const last = remembered || (await readLastHeartbeat(ctx.chain, registry, ctx.wallet.address));
+    if (last === 0 || now - last < onChainHeartbeatPeriodMs) return;
     const day = Math.floor(now / 86_400_000);
     const tx = await sendOnChainHeartbeat(ctx.sender, registry, day, s);
     ctx.journal.setFact(lastHeartbeat, String(now));

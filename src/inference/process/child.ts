@@ -1,35 +1,37 @@
 import type { Subprocess } from "bun";
 import type { Clock } from "../../lib/clock.ts";
-import { BlfError } from "../../lib/errors.ts";
-import type { Logger } from "../../lib/log.ts";
+import type { BlfError } from "../../lib/errors.ts";
 import { childEnvironment } from "../../lib/self.ts";
-import type { FromEngine, ToEngine } from "./messages.ts";
 
-/** The engine's process, from spawn to exit. */
-export type EngineChild = {
+/** A process of this same program that takes orders over IPC, from spawn to exit. */
+export type Child<To> = {
   pid: number;
-  /** Resolves when the process takes orders; rejects with `ENGINE_START_FAILED`. */
+  /** Resolves when the process takes orders; rejects with what `startFailed` makes. */
   ready: Promise<void>;
   /** How it ended: `code 1` or `signal SIGKILL`. */
   exited: Promise<string>;
-  send(message: ToEngine): void;
+  send(message: To): void;
   /** SIGTERM, and SIGKILL for a process that does not heed it. */
   stop(): Promise<void>;
+  /** For a process that is stuck: no order reaches it any more. */
+  kill(): void;
 };
 
-export type EngineChildOptions = {
+export type ChildOptions<From> = {
   command: string[];
   clock: Clock;
-  log: Logger;
-  onMessage(message: FromEngine): void;
+  onMessage(message: From): void;
+  /** Takes each line that the process writes to stderr. */
+  onLine(pid: number, line: string): void;
+  startFailed(reason: string, cause?: unknown): BlfError;
 };
 
 const readyWithinMs = 20_000;
 const stopWithinMs = 2_000;
 
-/** @throws BlfError `ENGINE_START_FAILED` when the program cannot be run. */
-export function startEngineChild(options: EngineChildOptions): EngineChild {
-  const { clock, log } = options;
+/** Starts the process. Both ends are the same program, so messages are not checked again. @throws what `startFailed` makes, when it cannot be run */
+export function startChild<From extends { event: string }, To>(options: ChildOptions<From | Ready>): Child<To> {
+  const { clock } = options;
   const started = Promise.withResolvers<void>();
   const child = spawn(options, (message) => {
     if (message.event === "ready") started.resolve();
@@ -37,7 +39,7 @@ export function startEngineChild(options: EngineChildOptions): EngineChild {
   });
   const exited = child.exited.then((code) => (child.signalCode ? `signal ${child.signalCode}` : `code ${code}`));
   const timeout = new AbortController();
-  const give = (reason: string) => started.reject(startFailed(reason));
+  const give = (reason: string) => started.reject(options.startFailed(reason));
   void exited.then((how) => give(`it ended with ${how}`));
   clock.sleep(readyWithinMs, timeout.signal).then(
     () => give(`not ready after ${readyWithinMs / 1000} s`),
@@ -45,7 +47,7 @@ export function startEngineChild(options: EngineChildOptions): EngineChild {
   );
   const ready = started.promise.finally(() => timeout.abort());
   ready.catch(() => child.kill("SIGKILL"));
-  void drain(child.stderr, log.with({ pid: child.pid }));
+  void drain(child.stderr, (line) => options.onLine(child.pid, line));
   return {
     pid: child.pid,
     ready,
@@ -68,10 +70,13 @@ export function startEngineChild(options: EngineChildOptions): EngineChild {
       patience.abort();
       await late;
     },
+    kill: () => child.kill("SIGKILL"),
   };
 }
 
-function spawn(options: EngineChildOptions, onMessage: (message: FromEngine) => void) {
+type Ready = { event: "ready" };
+
+function spawn<From>(options: ChildOptions<From>, onMessage: (message: From) => void) {
   try {
     return Bun.spawn(options.command, {
       env: childEnvironment(),
@@ -79,34 +84,24 @@ function spawn(options: EngineChildOptions, onMessage: (message: FromEngine) => 
       stdout: "ignore",
       stderr: "pipe",
       serialization: "json",
-      ipc: (message) => onMessage(message as FromEngine),
+      ipc: (message) => onMessage(message as From),
     }) satisfies Subprocess<"ignore", "ignore", "pipe">;
   } catch (error) {
-    throw startFailed("the program cannot be run", error);
+    throw options.startFailed("the program cannot be run", error);
   }
 }
 
 /** Keeps the pipe empty, or the child would stop at a full one. */
-async function drain(stream: ReadableStream<Uint8Array>, log: Logger): Promise<void> {
+async function drain(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
   try {
     for await (const chunk of stream) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop()?.slice(-4096) ?? "";
-      for (const line of lines) log.debug("engine", { reason: line.slice(0, 1000) });
+      for (const line of lines) onLine(line.slice(0, 1000));
     }
   } catch {
     return;
   }
-}
-
-function startFailed(reason: string, cause?: unknown): BlfError {
-  return new BlfError({
-    code: "ENGINE_START_FAILED",
-    message: `The engine's process did not start: ${reason}`,
-    hint: "Check free memory, and run with debug logging to see what it printed.",
-    retryable: true,
-    cause,
-  });
 }

@@ -1,0 +1,125 @@
+import { Database } from "bun:sqlite";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import { BlfError, errorCode } from "../lib/errors.ts";
+import { createLock } from "../lib/lock.ts";
+import type { Logger } from "../lib/log.ts";
+import { type Nonces, nonceTrustMs } from "./nonces.ts";
+
+export type WalletLockOptions = {
+  /** The data directory that the processes share. */
+  dir: string;
+  address: string;
+  chainId: number;
+  clock: Clock;
+  log: Logger;
+  /** How long another process may hold the lock, in milliseconds: longer than its RPC may take to answer. */
+  timeoutMs?: number;
+};
+
+const table = `CREATE TABLE IF NOT EXISTS nonces (
+  wallet TEXT PRIMARY KEY, next INTEGER NOT NULL, written_at INTEGER NOT NULL
+) STRICT`;
+
+type Row = { next: number; written_at: number };
+
+/** Between two looks at the lock, in milliseconds; random, so that waiting processes do not go in step. */
+const lookEveryMs = { shortest: 4, longest: 24 };
+
+/**
+ * Nonces of a wallet that several processes use at once, such as a daemon and a command. The lock is the operating system's, held
+ * through SQLite: it goes with the process that holds it, however that ends. Waiting does not block this process.
+ * @throws BlfError `WALLET_BUSY` (retryable), `WALLET_LOCK_UNAVAILABLE`
+ */
+export function createSharedNonces(options: WalletLockOptions): Nonces {
+  const { clock, log, timeoutMs = 120_000 } = options;
+  const path = join(options.dir, "wallet.lock");
+  const inTurn = createLock();
+
+  const acquire = async (signal: AbortSignal | undefined): Promise<Database> => {
+    for (const giveUpAt = clock.now() + timeoutMs; ; ) {
+      signal?.throwIfAborted();
+      const db = tryLock(path);
+      if (db) return db;
+      if (clock.now() >= giveUpAt) throw busy(timeoutMs);
+      const { shortest, longest } = lookEveryMs;
+      await clock.sleep(shortest + Math.random() * (longest - shortest), signal);
+    }
+  };
+
+  const read = (db: Database): number => {
+    const row = db.query("SELECT next, written_at FROM nonces WHERE wallet = ?").get(walletOf(options)) as Row | null;
+    const age = clock.now() - (row?.written_at ?? 0);
+    return row && age >= 0 && age < nonceTrustMs ? row.next : 0;
+  };
+
+  /** Lets the lock go. What is written is a hint for a minute, so that no error of it may hide what became of a transaction. */
+  const release = (db: Database, next: number | undefined): void => {
+    try {
+      if (next !== undefined)
+        db.query("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?)").run(walletOf(options), next, clock.now());
+      db.run("COMMIT");
+    } catch (error) {
+      log.warn("the wallet's lock file cannot be written", { code: errorCode(error) });
+    } finally {
+      db.close();
+    }
+  };
+
+  return {
+    exclusively: (action, signal) =>
+      inTurn(async () => {
+        const db = await acquire(signal);
+        let written: number | undefined;
+        try {
+          const before = read(db);
+          const shared = { next: before };
+          try {
+            return await action(shared);
+          } finally {
+            if (shared.next !== before) written = shared.next;
+          }
+        } finally {
+          release(db, written);
+        }
+      }),
+  };
+}
+
+/** The database with its lock, or undefined while another process has it. */
+function tryLock(path: string): Database | undefined {
+  let db: Database | undefined;
+  try {
+    db = new Database(path, { create: true, strict: true });
+    chmodSync(path, 0o600);
+    // What is lost with the power is only a hint; the lock itself needs no disk.
+    db.run("PRAGMA synchronous = OFF");
+    db.run("BEGIN EXCLUSIVE");
+    db.run(table);
+    return db;
+  } catch (error) {
+    db?.close();
+    const code = errorCode(error);
+    if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return undefined;
+    throw new BlfError({
+      code: "WALLET_LOCK_UNAVAILABLE",
+      message: `The lock file ${path} cannot be used (${code})`,
+      hint: "Check that the data directory is writable; a damaged wallet.lock may be deleted while nothing runs.",
+      cause: error,
+    });
+  }
+}
+
+function walletOf({ address, chainId }: WalletLockOptions): string {
+  return `${chainId}:${address.toLowerCase()}`;
+}
+
+function busy(timeoutMs: number): BlfError {
+  return new BlfError({
+    code: "WALLET_BUSY",
+    message: `Another process has been signing with this wallet for ${timeoutMs / 1000} s`,
+    hint: "Wait until that command ends, or stop it if it hangs. Nothing was sent.",
+    retryable: true,
+  });
+}

@@ -1,0 +1,45 @@
+import * as z from "zod/mini";
+import type { Config } from "../../config/load.ts";
+import type { Certificate } from "../../icl/wire.ts";
+import { systemClock, unixSeconds } from "../../lib/clock.ts";
+import { openJournal } from "../../node/journal/journal.ts";
+import { journalPath } from "../session.ts";
+
+/** What a certificate says about; config.json holds the certificate itself. */
+type Attested = { certHash: string; tier: number; backend: string; models: string[] };
+
+const attestedSchema = z.object({
+  certHash: z.string(),
+  tier: z.int(),
+  backend: z.string(),
+  models: z.array(z.string()),
+});
+
+const fact = "attest-command";
+/** A certificate that ends sooner is not worth a registration, in seconds. */
+const leastSecondsLeft = 600;
+
+/** Remembers what was attested, so that an interrupted `attest --register` goes on with the registration. @throws BlfError `JOURNAL_*` */
+export function keepCertificate(config: Config, { certHash, tier }: Certificate, models: string[]): void {
+  const attested: Attested = { certHash, tier, backend: config.attestation_backend, models };
+  withJournal(config, (journal) => journal.setFact(fact, JSON.stringify(attested)));
+}
+
+/** The certificate of an earlier run, if it is still valid and says the same as a new one would. @throws BlfError `JOURNAL_*` */
+export function keptCertificate(config: Config, models: string[]): Certificate | undefined {
+  const { attestation_cert_hash: certHash, attestation_expiry: expiry } = config;
+  if (certHash === "" || expiry - unixSeconds(systemClock) < leastSecondsLeft) return undefined;
+  const text = withJournal(config, (journal) => journal.fact(fact));
+  const { data } = z.safeParse(attestedSchema, text === undefined ? undefined : JSON.parse(text));
+  if (!data || data.certHash !== certHash || data.backend !== config.attestation_backend) return undefined;
+  return data.models.join("\n") === models.join("\n") ? { certHash, expiry, tier: data.tier } : undefined;
+}
+
+function withJournal<T>(config: Config, action: (journal: ReturnType<typeof openJournal>) => T): T {
+  const journal = openJournal(journalPath(config), systemClock);
+  try {
+    return action(journal);
+  } finally {
+    journal.close();
+  }
+}

@@ -1,0 +1,99 @@
+import * as z from "zod/mini";
+import { BlfError, errorCode } from "../../lib/errors.ts";
+import type { GenerateRequest } from "../backend.ts";
+import { runHost } from "../process/host.ts";
+import type { BackendAnswer, BackendOrder, BackendResult, BackendSetup, LoadedBackend } from "./messages.ts";
+import { type BackendModule, customDeterminismClass, describeForeign, importBackend, shapeInvalid } from "./module.ts";
+
+const count = z.optional(z.int().check(z.nonnegative()));
+
+const answerSchema = z.union([
+  z.string(),
+  z.object({
+    text: z.string(),
+    promptTokens: count,
+    outputTokens: count,
+    finishReason: z.optional(z.enum(["stop", "length"])),
+  }),
+]);
+
+type Loaded = { module: BackendModule; determinismClass: string };
+
+/** The process of one custom backend: runs a module that nobody here has written, so that its mistakes stay in it. */
+export async function runBackendHost(): Promise<never> {
+  let setup: BackendSetup | undefined;
+  let loading: Promise<Loaded> | undefined;
+
+  const load = (): Promise<Loaded> => {
+    if (!setup) throw new Error("the backend was not opened");
+    loading ??= loadModule(setup.path);
+    return loading;
+  };
+
+  return runHost<BackendSetup, BackendOrder, BackendResult>({
+    open: (given) => {
+      setup = given;
+    },
+    work: async (order, signal) => {
+      const loaded = await load();
+      if (order.op === "load") return describe(loaded);
+      if (order.op === "generate") return generate(loaded, order, setup!.path, signal);
+      if ((await loaded.module.probe?.({ signal })) === false) throw probeFailed();
+      return null;
+    },
+    unknownError: (error) => failed(setup?.quoteErrors ? describeForeign(error) : errorCode(error)),
+  });
+}
+
+async function loadModule(path: string): Promise<Loaded> {
+  const module = await importBackend(path);
+  return { module, determinismClass: customDeterminismClass(module.name, path) };
+}
+
+function describe({ module, determinismClass }: Loaded): LoadedBackend {
+  return { name: module.name, models: [...new Set(module.models)], determinismClass };
+}
+
+async function generate(
+  { module, determinismClass }: Loaded,
+  { modelId, prompt }: GenerateRequest,
+  path: string,
+  signal: AbortSignal,
+): Promise<BackendAnswer> {
+  if (!module.models.includes(modelId)) throw shapeInvalid(path, `it no longer answers for ${modelId}`);
+  const started = performance.now();
+  const result = answerSchema.safeParse(await module.generate({ modelId, prompt }, { signal }));
+  if (!result.success) throw shapeInvalid(path, "`generate` gave neither a text nor { text }");
+  const answer = typeof result.data === "string" ? { text: result.data } : result.data;
+  const text = answer.text.toWellFormed();
+  return {
+    text,
+    promptTokens: answer.promptTokens ?? countWords(prompt),
+    outputTokens: answer.outputTokens ?? countWords(text),
+    finishReason: answer.finishReason ?? "stop",
+    determinismClass,
+    ms: performance.now() - started,
+  };
+}
+
+/** A module need not know its tokens; words are the nearest thing to count. */
+function countWords(text: string): number {
+  return text.split(/\s+/).filter(Boolean).length;
+}
+
+function probeFailed(): BlfError {
+  return new BlfError({
+    code: "BACKEND_UNAVAILABLE",
+    message: "The custom backend says that it cannot answer now",
+    hint: "See to what its `probe` looks for.",
+    retryable: true,
+  });
+}
+
+function failed(reason: string): BlfError {
+  return new BlfError({
+    code: "BACKEND_FAILED",
+    message: `The custom backend failed (${reason})`,
+    hint: "Errors of a module are not shown, since they may quote the prompt: `blindference models add` tries it with a prompt of its own.",
+  });
+}
