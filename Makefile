@@ -34,7 +34,7 @@ test: lint dist/blindference dist/blindference-test
 
 lint: node_modules/.installed
 	$(BUN) x tsc --noEmit
-	$(BUN) x biome ci --error-on-warnings
+	$(BUN) x biome ci --error-on-warnings --colors=off
 	$(BUN) native/contracts.ts --check
 
 format: node_modules/.installed

@@ -10,7 +10,7 @@ import {
 } from "viem";
 import type { Clock } from "../lib/clock.ts";
 import { abortable } from "../lib/concurrent.ts";
-import { BlfError, errorCode } from "../lib/errors.ts";
+import { BlfError, errorCode, isRetryable } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Chain } from "./clients.ts";
 import type { ContractCall } from "./contract-call.ts";
@@ -21,6 +21,9 @@ import type { StoredTransaction, TransactionStore } from "./transaction-store.ts
 
 /** A transaction that is not mined by then is replaced by one with a higher fee, or given up, in milliseconds. */
 const replaceAfterMs = 20_000;
+
+/** So many questions in a row for a receipt may get no answer; beginning to wait anew would cost more. */
+const lostPolls = 4;
 
 export type SendRequest = {
   /** What the transaction is for, for example `output-key:0x…`. The same purpose is never sent twice. */
@@ -185,9 +188,15 @@ export function createSender(options: SenderOptions): Sender {
   ): Promise<TransactionReceipt | undefined> => {
     let lookAt = clock.now() + replaceAfterMs;
     let wasUsed = nonceUsed;
+    let failures = 0;
     for (;;) {
-      const receipt = await findReceipt(transaction);
-      if (receipt) return settle(request, transaction, receipt);
+      const answer = await findReceipt(transaction).catch((error: unknown) => {
+        failures++;
+        if (failures > lostPolls || !isRetryable(error)) throw error;
+        return "lost" as const;
+      });
+      if (answer !== "lost") failures = 0;
+      if (answer && answer !== "lost") return settle(request, transaction, answer);
       if (clock.now() >= lookAt) {
         const isUsed = await isNonceUsed(transaction);
         const isNewer = adopt(transaction);

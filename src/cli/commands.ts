@@ -25,6 +25,11 @@ export const commands: Record<string, CommandEntry> = {
     summary: "look for everything that keeps the node from earning, and say what to do",
     load: () => import("./doctor.ts"),
   },
+  models: { summary: "list, try, download and check models, and add backends", load: () => import("./models.ts") },
+  "test-determinism": {
+    summary: "prove that a model gives equal answers to equal prompts",
+    load: () => import("./test-determinism.ts"),
+  },
   config: { summary: "read and change the configuration", load: () => import("./config.ts") },
   keys: { summary: "show the address, export the key, change the password", load: () => import("./keys.ts") },
   service: { summary: "run the node under systemd or launchd", load: () => import("./service.ts") },

@@ -95,14 +95,15 @@ async function healthcheck({ config, problem }: Loaded): Promise<DoctorReport> {
 }
 
 async function examine(loaded: Loaded, { probe }: Options): Promise<DoctorReport> {
-  const [{ createChain }, { createDoctorContext }, { runDoctor }, { checks }, { systemRandom }, { openProbeModel }] = await Promise.all([
-    import("../chain/clients.ts"),
-    import("../doctor/context.ts"),
-    import("../doctor/run.ts"),
-    import("../doctor/checks.ts"),
-    import("../crypto/random.ts"),
-    import("../doctor/open-model.ts"),
-  ]);
+  const [{ createChain }, { createDoctorContext }, { runDoctor }, { checks }, { systemRandom }, { openProbeModel }] =
+    await Promise.all([
+      import("../chain/clients.ts"),
+      import("../doctor/context.ts"),
+      import("../doctor/run.ts"),
+      import("../doctor/checks.ts"),
+      import("../crypto/random.ts"),
+      import("../doctor/open-model.ts"),
+    ]);
   const { config } = loaded;
   // The findings say everything: no log lines between them.
   const log = createLogger({ level: "error", format: "text", clock: systemClock, write: () => {} });
@@ -138,6 +139,11 @@ function show({ findings, counts, ms }: DoctorReport): void {
     return remedy === null ? [found] : [found, ["", `→ ${remedy}`]];
   });
   printTable(rows);
-  const words = [`${counts.ok} ok`, `${counts.info} info`, count(counts.warning, "warning"), count(counts.error, "error")];
+  const words = [
+    `${counts.ok} ok`,
+    `${counts.info} info`,
+    count(counts.warning, "warning"),
+    count(counts.error, "error"),
+  ];
   print(`\n${words.join(", ")} in ${(ms / 1000).toFixed(1)} s`);
 }

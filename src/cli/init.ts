@@ -147,14 +147,14 @@ async function write({ config }: Session, { privateKey, password, network, model
 }
 
 async function report(document: InitDocument, interactive: boolean): Promise<void> {
-  const { address, keystore, config, network, models, probes } = document;
+  const { address, keystore, config, network, models, probes, fits } = document;
   const { machineRows } = await import("./init/machine.ts");
   const rows: Row[] = [
     ["address", address],
     ["keystore", keystore],
     ["configuration", config],
     ["network", network],
-    ["models", models.join(", ") || "none yet: see `models` in the README"],
+    ["models", models.join(", ") || "none yet: a node without a model gets no jobs"],
   ];
   // The conversation has shown the rest.
   if (!interactive) {
@@ -163,10 +163,16 @@ async function report(document: InitDocument, interactive: boolean): Promise<voi
     for (const result of probes) rows.push(["probe", probeText(result), result.repeats ? "good" : "bad"]);
   }
   printTable(rows);
+  const [best] = fits;
+  if (models.length === 0 && best) print(`\nTo get a model that fits this machine:\n  ${pullCommand(best)}`);
   print(`\nNext: send ETH for gas and at least 1000 BLIND to ${address}, then run
   blindference attest --register
   blindference staking stake 1000
   blindference run`);
+}
+
+function pullCommand({ repository, file, id }: InitDocument["fits"][number]): string {
+  return `blindference models pull ${repository}:${file} --id ${id}`;
 }
 
 function alreadyInitialised(path: string): BlfError {

@@ -1,15 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir, platform, userInfo } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod/mini";
 import { expandPath, requireConfig } from "../config/load.ts";
 import { secretNames } from "../config/secrets.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
-import { fileError, writeFileAtomic } from "../lib/files.ts";
 import { selfCommand } from "../lib/self.ts";
+import { readOurs, removeServiceFile, writeServiceFile } from "./service/file.ts";
 import { launchdPlist } from "./service/launchd.ts";
-import { checkPlan, label, type Manager, marker, type ServicePlan, servicePaths } from "./service/plan.ts";
+import { nextCommands, stopCommands } from "./service/next.ts";
+import { checkPlan, type Manager, type ServicePlan, servicePaths } from "./service/plan.ts";
 import { systemdUnit } from "./service/systemd.ts";
 import { print, printJson } from "./ui/io.ts";
 
@@ -86,7 +87,7 @@ function install(options: Options): void {
   const content = contentOf(plan);
   const old = readOurs(plan.path);
   const written = old !== content;
-  if (written) write(plan.path, content);
+  if (written) writeServiceFile(plan.path, content);
   const next = nextCommands(plan);
   const warnings = warningsFor(plan);
   if (options.json) {
@@ -110,7 +111,7 @@ function uninstall(options: { system?: boolean; json?: boolean }): void {
   const manager = hostManager();
   const { path } = pathsOf({ manager, system: options.system ?? false, directory: "/" });
   const removed = readOurs(path) !== undefined;
-  if (removed) remove(path);
+  if (removed) removeServiceFile(path);
   const next = removed ? stopCommands(manager, options.system ?? false, path) : [];
   if (options.json) {
     printJson({ ok: true, manager, path, removed, next });
@@ -179,52 +180,6 @@ function ownerOf(directory: string): string {
   return line?.split(":")[0] ?? String(uid);
 }
 
-/** The service file, if it is one of ours. @throws BlfError `SERVICE_FILE_FOREIGN`, `FILE_*` */
-function readOurs(path: string): string | undefined {
-  if (!existsSync(path)) return undefined;
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
-  if (content.includes(marker)) return content;
-  throw new BlfError({
-    code: "SERVICE_FILE_FOREIGN",
-    message: `${path} was not written by this program`,
-    hint: "It is left alone: move it away first.",
-  });
-}
-
-function write(path: string, content: string): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-  } catch (error) {
-    throw needsRoot(path, error);
-  }
-  try {
-    writeFileAtomic(path, content, 0o644);
-  } catch (error) {
-    throw needsRoot(path, error);
-  }
-}
-
-function remove(path: string): void {
-  try {
-    rmSync(path);
-  } catch (error) {
-    throw needsRoot(path, error);
-  }
-}
-
-function needsRoot(path: string, error: unknown): BlfError {
-  const known = error instanceof BlfError ? error : fileError("change", path, error);
-  if (!/^FILE_(EACCES|EPERM|EROFS)$/.test(known.code)) return known;
-  const hint =
-    "A --system service needs root: run the command with sudo, and BLF_CONFIG_DIR set to the data directory.";
-  return new BlfError({ code: known.code, message: known.message, hint });
-}
-
 /** What the operator should know before the service is started. */
 function warningsFor(plan: ServicePlan): string[] {
   const warnings: string[] = [];
@@ -247,37 +202,4 @@ function warningsFor(plan: ServicePlan): string[] {
 
 function isSecret(name: string): boolean {
   return secretNames.includes(name);
-}
-
-function nextCommands({ manager, system, path, passwordFile }: ServicePlan): string[] {
-  const sudo = system ? "sudo " : "";
-  const store = `${sudo}install -m 600 /dev/stdin ${shellWord(passwordFile)}`;
-  if (manager === "launchd")
-    return [
-      `read -rs PASSWORD && echo "$PASSWORD" | ${store}; unset PASSWORD`,
-      `${sudo}launchctl bootstrap ${domain(system)} ${shellWord(path)}`,
-    ];
-  const control = system ? "sudo systemctl" : "systemctl --user";
-  return [
-    ...(system ? [`sudo install -d -m 700 ${shellWord(dirname(passwordFile))}`] : []),
-    `systemd-ask-password "Password of the keystore:" | ${store}`,
-    `${control} daemon-reload`,
-    `${control} enable --now blindference`,
-    ...(system ? [] : ["loginctl enable-linger   # keeps it running when you log out"]),
-    system ? "journalctl -u blindference -f" : "journalctl --user -u blindference -f",
-  ];
-}
-
-function stopCommands(manager: Manager, system: boolean, path: string): string[] {
-  if (manager === "launchd") return [`${system ? "sudo " : ""}launchctl bootout ${domain(system)} ${shellWord(path)}`];
-  const control = system ? "sudo systemctl" : "systemctl --user";
-  return [`${control} disable --now blindference`, `${control} daemon-reload`];
-}
-
-function domain(system: boolean): string {
-  return system ? "system" : `gui/${userInfo().uid}`;
-}
-
-function shellWord(text: string): string {
-  return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,9 +1,9 @@
-import { statfsSync } from "node:fs";
+import { statfsSync, statSync } from "node:fs";
 import type { Chain } from "../chain/clients.ts";
 import type { Config } from "../config/load.ts";
+import type { ModelConfig } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { RandomBytes } from "../crypto/random.ts";
-import type { ModelConfig } from "../config/schema.ts";
 import { detectHardware, type Hardware } from "../hardware/hardware.ts";
 import { type SystemFiles, systemFiles } from "../hardware/system-files.ts";
 import type { Backend } from "../inference/backend.ts";
@@ -52,6 +52,8 @@ export type DoctorOptions = {
 /** What the checks work with. Facts that several of them need are asked for once. */
 export type DoctorContext = Required<Omit<DoctorOptions, "problem">> & {
   problem: BlfError | undefined;
+  /** When something last changed in the data directory before the doctor came, in milliseconds since the epoch. */
+  lastUsed: number;
   /** Aborted when the check's time is up. */
   signal: AbortSignal;
   rpc(): Promise<RpcState>;
@@ -66,6 +68,7 @@ export function createDoctorContext(options: DoctorOptions): Omit<DoctorContext,
     ...options,
     problem: options.problem,
     system,
+    lastUsed: statSync(options.config.dir, { throwIfNoEntry: false })?.mtimeMs ?? 0,
     rpc: once(() => askRpc(options.chain)),
     coordinator: once(() => askCoordinator(options)),
     node: once(() => askNode(options)),

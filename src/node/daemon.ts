@@ -138,7 +138,7 @@ function checkModelFiles(config: Config): void {
       const { code, message, hint } = error;
       throw new BlfError({
         code,
-        message: `The model ${id} cannot be served: ${message} (${path})`,
+        message: `${message} (model ${id})`,
         hint,
         cause: error,
       });

@@ -39,13 +39,7 @@ async function main(task: ApprovalTask): Promise<void> {
     const args = [task.spender, BigInt(value)] as const;
     const call = contractCall({ address: task.blind, abi: blindAbi, functionName: "approve", args });
     const request = { purpose: `approve:${value}`, action: "approve", call };
-    const t0=Date.now();
-    const f = (x: string) => require("node:fs").appendFileSync("/tmp/sa.log", `${process.pid} ${value} ${x} ${Date.now()-t0} now ${Date.now()%1000000} nonce ${journal.transactions.find(request.purpose)?.nonce}\n`);
-    f("start");
-    setTimeout(()=>{ if (Date.now()-t0>4500) f("slow")},5000).unref();
-    process.once("beforeExit",()=>{});
-    await retry(() => sender.send(request).catch((e: any)=>{f("ERR "+e.code+" "+e.message);throw e}), { clock: systemClock, attempts: 50, initialMs: 20, maxMs: 200 });
-    f("done");
+    await retry(() => sender.send(request), { clock: systemClock, attempts: 50, initialMs: 20, maxMs: 200 });
     process.stdout.write(`${value}\n`);
   };
   const worker = async () => {

@@ -18,7 +18,7 @@ describe("the conversation", () => {
     using directory = emptyDirectory();
     const model = join(directory.dir, "Tiny-1B-Instruct-Q8_0.gguf");
     writeFileSync(model, buildTinyModel({ seed: 3 }));
-    await using terminal = runOnTerminal(["init"], { env: { ...directory.env, BLF_LOG_LEVEL: "debug" } });
+    await using terminal = runOnTerminal(["init"], { env: directory.env });
     await terminal.see("The node needs a wallet of its own");
     expect(terminal.text()).toContain("processor");
     expect(terminal.text()).toContain("would fit");
@@ -73,7 +73,7 @@ describe("the conversation", () => {
 
   test("that is broken off leaves nothing behind, and the cursor visible", async () => {
     using directory = emptyDirectory();
-    await using terminal = runOnTerminal(["init"], { env: { ...directory.env, BLF_LOG_LEVEL: "debug" } });
+    await using terminal = runOnTerminal(["init"], { env: directory.env });
     await terminal.see("The node needs a wallet of its own");
     terminal.type(interrupt);
     await terminal.see("[CANCELLED]");

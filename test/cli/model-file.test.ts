@@ -34,13 +34,13 @@ test("a model file that cannot be used stops `run` before it earns a failure, in
   }
   expect(lines).toMatchInlineSnapshot(`
     [
-      "truncated: 1 The model file ends too early [MODEL_TRUNCATED] | It was probably not downloaded completely: download it again.",
-      "cut in its header: 1 The model file ends too early [MODEL_TRUNCATED] | It was probably not downloaded completely: download it again.",
-      "wrong magic: 1 The model file is not a GGUF [MODEL_NOT_GGUF] | Give the path of a .gguf file; other formats must be converted first.",
-      "empty: 1 The model file is not a GGUF [MODEL_NOT_GGUF] | Give the path of a .gguf file; other formats must be converted first.",
-      "missing keys: 1 The model file lacks the key llama.block_count [MODEL_KEY_MISSING] | Convert the model again with a current llama.cpp, or download it from another source.",
-      "missing: 1 There is no model file at DIR/missing.gguf [MODEL_NOT_FOUND] | Correct the path in the configuration.",
-      "directory: 1 The model file DIR/directory.gguf cannot be read (EISDIR) [MODEL_UNREADABLE] | Give this user read access to the file.",
+      "truncated: 1 The model file ends too early (model qwen2.5-7b) [MODEL_TRUNCATED] | It was probably not downloaded completely: download it again.",
+      "cut in its header: 1 The model file ends too early (model qwen2.5-7b) [MODEL_TRUNCATED] | It was probably not downloaded completely: download it again.",
+      "wrong magic: 1 The model file is not a GGUF (model qwen2.5-7b) [MODEL_NOT_GGUF] | Give the path of a .gguf file; other formats must be converted first.",
+      "empty: 1 The model file is not a GGUF (model qwen2.5-7b) [MODEL_NOT_GGUF] | Give the path of a .gguf file; other formats must be converted first.",
+      "missing keys: 1 The model file lacks the key llama.block_count (model qwen2.5-7b) [MODEL_KEY_MISSING] | Convert the model again with a current llama.cpp, or download it from another source.",
+      "missing: 1 There is no model file at DIR/missing.gguf (model qwen2.5-7b) [MODEL_NOT_FOUND] | Correct the path in the configuration.",
+      "directory: 1 The model file DIR/directory.gguf cannot be read (EISDIR) (model qwen2.5-7b) [MODEL_UNREADABLE] | Give this user read access to the file.",
     ]
   `);
 });

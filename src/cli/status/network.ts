@@ -11,8 +11,10 @@ export type NetworkPart = Pick<
   "registered" | "stake" | "balance" | "earnings" | "reputation" | "unanswered"
 > & { coordinatorHeartbeat: string | null; onChainHeartbeat: string | null };
 
-/** Nobody waits longer than this for `status`, in milliseconds. */
-export const patienceMs = 1500;
+/** Nobody waits longer than this for one service, in milliseconds. */
+const patienceMs = 1500;
+/** Each request ends by itself; this is for one that does not. */
+const graceMs = 250;
 
 const coordinator: HttpService = { prefix: "ICL", name: "The coordinator", hint: "Check icl_endpoint." };
 const payment: HttpService = { prefix: "PAYMENT", name: "The payment service", hint: "Check payment_service_url." };
@@ -58,7 +60,7 @@ async function answered<T>(
   promise: Promise<T>,
 ): Promise<{ value?: T; failure?: Unanswered }> {
   const timer = Promise.withResolvers<never>();
-  const timeout = setTimeout(() => timer.reject(new Error("too late")), patienceMs);
+  const timeout = setTimeout(() => timer.reject(new Error("too late")), patienceMs + graceMs);
   try {
     return { value: await Promise.race([promise, timer.promise]) };
   } catch (error) {

@@ -31,7 +31,10 @@ export function toDo(status: StatusDocument, { config, now, canUpload }: Situati
     "the daemon cannot be asked: set status_port (BLF_STATUS_PORT) as it was at its start",
   );
   add(!running && status.certificate.expiresAt === null, "no valid attestation certificate: blindference attest");
-  add(!running && status.models.length === 0, "no model is configured: see `models` in the README");
+  add(
+    !running && status.models.length === 0,
+    "no model is configured: blindference models pull, or blindference models add",
+  );
   for (const model of unservedModels(config)) list.push(`model ${model} has no backend here and is not offered`);
   add(
     balance && BigInt(balance.etherWei) < littleEther,

@@ -1,6 +1,7 @@
-import { Database } from "bun:sqlite";
+import { Database, constants as sqlite } from "bun:sqlite";
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { configPath } from "../../config/load.ts";
 import { errorCode } from "../../lib/errors.ts";
 import { keystoreAddress } from "../../wallet/keystore-address.ts";
@@ -76,7 +77,7 @@ export const journalCheck: Check = {
     const remedy = `Stop the node, and move ${path} away only if you accept that its open jobs are lost.`;
     let db: Database | undefined;
     try {
-      db = new Database(path, { readonly: true });
+      db = openUnchanged(path);
       const row = db.query("PRAGMA quick_check(1)").get() as Record<string, unknown> | null;
       const verdict = Object.values(row ?? {})[0];
       if (verdict === "ok") return [ok(this, "intact")];
@@ -90,6 +91,13 @@ export const journalCheck: Check = {
     }
   },
 };
+
+/** Opens a database without leaving a trace: with no log beside it nobody writes it, and SQLite needs no files of its own. */
+function openUnchanged(path: string): Database {
+  if (existsSync(`${path}-wal`)) return new Database(path, { readonly: true });
+  const { SQLITE_OPEN_READONLY, SQLITE_OPEN_URI } = sqlite;
+  return new Database(`${pathToFileURL(path).href}?immutable=1`, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
 
 function modeOf(path: string): number {
   return statSync(path).mode & 0o777;

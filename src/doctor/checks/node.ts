@@ -1,4 +1,5 @@
 import { type Check, info, notChecked, ok, warning } from "../check.ts";
+import type { NodeReport } from "../state/node.ts";
 
 /** A heartbeat may be this much newer at the coordinator than here, in milliseconds: clocks count in seconds. */
 const toleranceMs = 5000;
@@ -38,32 +39,22 @@ export const secondNodeCheck: Check = {
     const { running, report } = await ctx.node();
     if (error) return [notChecked(this, "the coordinator does not answer as it should")];
     if (listed?.lastHeartbeat === undefined) return [ok(this, "the coordinator knows of no heartbeat")];
-    const theirs = listed.lastHeartbeat * 1000 - clockAheadMs;
-    const remedy = "Stop the other one at once: two nodes with one key commit to two answers, and lose the stake.";
     if (running && !report) return [notChecked(this, "the running node does not say when its last heartbeat was")];
-    if (report) {
-      const times = report.loops
-        .filter(({ name }) => name === "heartbeat" || name === "watchdog")
-        .map(({ lastSuccess }) => Date.parse(lastSuccess ?? ""));
-      const ours = Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
-      if (ours === 0) return [notChecked(this, "this node has not sent a heartbeat yet")];
-      if (theirs <= ours + toleranceMs) return [ok(this, "the newest heartbeat is ours")];
-      return [
-        warning(
-          this,
-          `the coordinator had a heartbeat ${Math.round((theirs - ours) / 1000)} s after our last one`,
-          remedy,
-        ),
-      ];
-    }
-    const age = ctx.clock.now() - theirs;
+    const theirs = listed.lastHeartbeat * 1000 - clockAheadMs;
+    // An attestation counts as a heartbeat, and leaves its trace in the data directory, as the end of a node does.
+    const ours = Math.max(ctx.lastUsed, ...ownHeartbeats(report));
+    const later = Math.round((theirs - ours) / 1000);
+    if (theirs <= ours + toleranceMs) return [ok(this, "the newest heartbeat is ours")];
+    const remedy = "Stop the other one at once: two nodes with one key commit to two answers, and lose the stake.";
+    if (report) return [warning(this, `the coordinator had a heartbeat ${later} s after our last one`, remedy)];
+    const age = Math.max(0, ctx.clock.now() - theirs);
     if (age > freshMs) return [ok(this, "no heartbeat of late")];
-    return [
-      warning(
-        this,
-        `a node with this key sent a heartbeat ${Math.max(0, Math.round(age / 1000))} s ago, though none runs here`,
-        `${remedy} (If you have just stopped this one, or run attest, wait two minutes and look again.)`,
-      ),
-    ];
+    const detail = `a node with this key sent a heartbeat ${Math.round(age / 1000)} s ago, though none runs here`;
+    return [warning(this, detail, remedy)];
   },
 };
+
+function ownHeartbeats(report: NodeReport | undefined): number[] {
+  const loops = (report?.loops ?? []).filter(({ name }) => name === "heartbeat" || name === "watchdog");
+  return loops.map(({ lastSuccess }) => Date.parse(lastSuccess ?? "")).filter((time) => !Number.isNaN(time));
+}

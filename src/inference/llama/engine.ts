@@ -55,7 +55,7 @@ const defaultContextSize = 4096;
  * Off, though llama.cpp would choose it: from 256 tokens of context on, its flash attention divides a token's work by the number of
  * threads and adds the parts, so that nodes with two and with three threads would answer differently. Without it they do not.
  */
-const flashAttention = false;
+export const flashAttention = false;
 
 /** llama.cpp in this process. One model is loaded at a time; another takes its place when its generations have ended. */
 export function createEngine(options: EngineOptions): Engine {

@@ -22,16 +22,10 @@ const mostRemembered = 256;
 export async function modelSha256(path: string, options: HashOptions = {}): Promise<string> {
   const cacheFile = options.cacheFile ?? join(cacheDirectory(), "gguf-hashes.json");
   try {
-    const { size, mtimeNs, ino } = await stat(path, { bigint: true });
-    const stamp = `${size}:${mtimeNs}:${ino}`;
+    const stamp = await stampOf(path);
     const known = readCache(cacheFile)[path];
     if (known?.stamp === stamp) return known.sha256;
-    const hasher = new Bun.CryptoHasher("sha256");
-    for await (const chunk of Bun.file(path).stream()) {
-      options.signal?.throwIfAborted();
-      hasher.update(chunk);
-    }
-    const sha256 = hasher.digest("hex");
+    const sha256 = await hashFile(path, options.signal);
     remember(cacheFile, path, { stamp, sha256 });
     return sha256;
   } catch (error) {
@@ -43,6 +37,38 @@ export async function modelSha256(path: string, options: HashOptions = {}): Prom
       cause: error,
     });
   }
+}
+
+/** The remembered SHA-256 of a file that has not changed since; undefined when it would have to be read. */
+export async function knownSha256(path: string, options: HashOptions = {}): Promise<string | undefined> {
+  const known = readCache(options.cacheFile ?? join(cacheDirectory(), "gguf-hashes.json"))[path];
+  if (!known) return undefined;
+  const stamp = await stampOf(path).catch(() => undefined);
+  return known.stamp === stamp ? known.sha256 : undefined;
+}
+
+/**
+ * SHA-256 of what a file holds now, whatever is remembered of it; from now on this is remembered.
+ * @throws BlfError `MODEL_UNREADABLE`; the signal's reason when aborted.
+ */
+export async function freshSha256(path: string, options: HashOptions = {}): Promise<string> {
+  forget(options.cacheFile ?? join(cacheDirectory(), "gguf-hashes.json"), path);
+  return modelSha256(path, options);
+}
+
+async function hashFile(path: string, signal: AbortSignal | undefined): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(path).stream()) {
+    signal?.throwIfAborted();
+    hasher.update(chunk);
+  }
+  return hasher.digest("hex");
+}
+
+/** What changes when a file is written again. */
+async function stampOf(path: string): Promise<string> {
+  const { size, mtimeNs, ino } = await stat(path, { bigint: true });
+  return `${size}:${mtimeNs}:${ino}`;
 }
 
 function readCache(cacheFile: string): Remembered {
@@ -62,9 +88,18 @@ function readCache(cacheFile: string): Remembered {
 function remember(cacheFile: string, path: string, entry: Remembered[string]): void {
   const { [path]: _old, ...others } = readCache(cacheFile);
   const recent = Object.entries(others).slice(1 - mostRemembered);
+  writeCache(cacheFile, Object.fromEntries([...recent, [path, entry]]));
+}
+
+function forget(cacheFile: string, path: string): void {
+  const { [path]: known, ...others } = readCache(cacheFile);
+  if (known) writeCache(cacheFile, others);
+}
+
+function writeCache(cacheFile: string, cache: Remembered): void {
   try {
     mkdirSync(dirname(cacheFile), { recursive: true, mode: 0o700 });
-    writeFileAtomic(cacheFile, JSON.stringify(Object.fromEntries([...recent, [path, entry]])));
+    writeFileAtomic(cacheFile, JSON.stringify(cache));
   } catch {
     return;
   }

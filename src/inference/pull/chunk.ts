@@ -38,7 +38,8 @@ const mostCuts = 100;
 const mostCopies = 3;
 
 /**
- * Fetches one chunk into the file. A line that is cut is taken up where it broke, so a cut costs nothing but a request. Where the server
+ * Fetches one chunk into the file. A line that is cut is taken up where it broke, so a cut costs a request, and what
+ * lay unread in the runtime's buffers. Where the server
  * vouches for the bytes of a range (`Content-Digest`), or a manifest does, a chunk that arrived with an error is seen here and is all that
  * is fetched again.
  * @throws BlfError `PULL_*`, `FILE_*`
