@@ -5,7 +5,12 @@ export type CommandModule = {
   register(program: Command): void;
 };
 
-export type CommandEntry = { summary: string; load(): Promise<CommandModule> };
+export type CommandEntry = {
+  summary: string;
+  /** Reads files and prints: it must start at once, so it writes through ui/streams.ts and loads nothing that it does not need. */
+  light?: true;
+  load(): Promise<CommandModule>;
+};
 
 /** Every command of the program, in the order of the help. A command's code is loaded only when it is called. */
 export const commands: Record<string, CommandEntry> = {
@@ -18,9 +23,9 @@ export const commands: Record<string, CommandEntry> = {
   rewards: { summary: "see and claim what this node earned per cycle", load: () => import("./rewards.ts") },
   withdraw: { summary: "the same as `rewards claim`", load: () => import("./withdraw.ts") },
   balance: { summary: "show the wallet's BLIND and ETH", load: () => import("./balance.ts") },
-  jobs: { summary: "see the jobs of this node and what they earned", load: () => import("./jobs.ts") },
+  jobs: { light: true, summary: "see the jobs of this node and what they earned", load: () => import("./jobs.ts") },
   run: { summary: "run the node", load: () => import("./run.ts") },
-  status: { summary: "show what the node is doing and what it needs", load: () => import("./status.ts") },
+  status: { light: true, summary: "show what the node is doing and what it needs", load: () => import("./status.ts") },
   doctor: {
     summary: "look for everything that keeps the node from earning, and say what to do",
     load: () => import("./doctor.ts"),
@@ -30,7 +35,7 @@ export const commands: Record<string, CommandEntry> = {
     summary: "prove that a model gives equal answers to equal prompts",
     load: () => import("./test-determinism.ts"),
   },
-  config: { summary: "read and change the configuration", load: () => import("./config.ts") },
+  config: { light: true, summary: "read and change the configuration", load: () => import("./config.ts") },
   keys: { summary: "show the address, export the key, change the password", load: () => import("./keys.ts") },
   service: { summary: "run the node under systemd or launchd", load: () => import("./service.ts") },
   infer: {
@@ -40,8 +45,13 @@ export const commands: Record<string, CommandEntry> = {
   devnet: { summary: "run the whole network on this machine, offline", load: () => import("./devnet.ts") },
   demo: { summary: "show one confidential job from prompt to answer, offline", load: () => import("./demo.ts") },
   completions: {
+    light: true,
     summary: "print a script that completes commands in bash, zsh or fish",
     load: () => import("./completions.ts"),
   },
-  help: { summary: "show the help of a command, the variables, the exit codes", load: () => import("./help.ts") },
+  help: {
+    light: true,
+    summary: "show the help of a command, the variables, the exit codes",
+    load: () => import("./help.ts"),
+  },
 };

@@ -5,6 +5,7 @@ import { findKey, listKeys, setKey, sourceFinder, valueIn, valueText, withoutUrl
 import { configPath, dataDirectory, loadConfig } from "../config/load.ts";
 import { secretNames } from "../config/secrets.ts";
 import { print, printJson, printTable } from "./ui/io.ts";
+import { writeError } from "./ui/streams.ts";
 
 type Options = { json?: boolean };
 
@@ -86,7 +87,7 @@ function set(name: string, text: string, options: Options): void {
     return;
   }
   print(`${name} is ${valueText(withoutUrlSecrets(value))} in ${configPath(directory)}`);
-  if (overriddenBy) process.stderr.write(`${overriddenBy} of the environment overrides it\n`);
+  if (overriddenBy) writeError(`${overriddenBy} of the environment overrides it\n`);
 }
 
 function list(options: Options): void {

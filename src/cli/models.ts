@@ -29,7 +29,7 @@ export function register(program: Command): void {
   models
     .command("add <id=path.gguf|module>")
     .description("Add a local GGUF, or a backend in TypeScript or JavaScript: a path, or a package of this directory.")
-    .option("--timeout <seconds>", "longest time for a backend's import, and for its trial", "10")
+    .option("--timeout <seconds>", "longest time for the trial answer of a backend", "10")
     .option(...json)
     .action(async (what: string, options: AddOptions) => (await import("./models/add.ts")).runAdd(what, options));
   models

@@ -1,13 +1,14 @@
 import { CommanderError } from "commander";
 import { BlfError, errorCode, exitCodes } from "../lib/errors.ts";
 import { fileError } from "../lib/files.ts";
+import { commands } from "./commands.ts";
 import { createProgram, listCommands, registerCommand } from "./tree.ts";
 import { reportError } from "./ui/report-error.ts";
 
 /** Runs one command line and gives the exit code. Never throws. */
 export async function runCli(argv: string[]): Promise<number> {
-  watchOutput();
   const name = argv.find((argument) => !argument.startsWith("-"));
+  if (name !== undefined && Object.hasOwn(commands, name) && !commands[name]?.light) watchStreams();
   try {
     const program = createProgram();
     if (name !== undefined) await registerCommand(program, name);
@@ -20,8 +21,11 @@ export async function runCli(argv: string[]): Promise<number> {
   }
 }
 
-/** A result that cannot be written is a failure. A log that cannot is none: a full disk must not stop a node. */
-function watchOutput(): void {
+/**
+ * A result that cannot be written is a failure. A log that cannot is none: a full disk must not stop a node. This is for commands that
+ * write to the runtime's streams; ui/streams.ts sees to itself.
+ */
+function watchStreams(): void {
   process.stderr.on("error", () => {});
   process.stdout.on("error", (error) => {
     if (errorCode(error) === "EPIPE") process.exit(exitCodes.ok);

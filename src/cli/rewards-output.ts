@@ -62,6 +62,7 @@ export const outputs: Record<string, z.ZodType> = {
     ...searchShape,
   }),
   "rewards claim": claimSchema,
+  "jobs claim": claimSchema,
 };
 
 export function cycleJson(cycle: RewardCycle) {

@@ -4,6 +4,7 @@ import { closest } from "../lib/suggest.ts";
 import { version } from "../lib/version.ts";
 import { commands } from "./commands.ts";
 import { exitCodeMeanings } from "./ui/exit-codes.ts";
+import { writeOut } from "./ui/streams.ts";
 
 /** The program without any command. */
 export function createProgram(): Command {
@@ -12,7 +13,7 @@ export function createProgram(): Command {
     .description("A node of the Blindference network: answers encrypted prompts, and earns for it.")
     .version(`blindference ${version}`)
     .exitOverride()
-    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .configureOutput({ writeOut, writeErr: () => {}, outputError: () => {} })
     .showSuggestionAfterError(true)
     .addHelpText("after", `\nExit codes: ${codes}.`);
 }

@@ -127,7 +127,7 @@ export function timedOut(path: string, ms: number, what: string): BlfError {
   return new BlfError({
     code: "BACKEND_TIMEOUT",
     message: `The backend module ${printable(path)} took longer than ${ms / 1000} s to ${what}`,
-    hint: "Move slow work out of the module's top level, and let `generate` and `probe` heed their signal.",
+    hint: "Move slow work out of the module's top level into `generate`, whose trial `models add --timeout` allows more.",
   });
 }
 

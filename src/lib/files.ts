@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { BlfError, errorCode } from "./errors.ts";
@@ -35,7 +34,7 @@ export function ensurePrivateDirectory(path: string): void {
 
 /** Writes a file so that it is there completely or not at all, even if the power fails. Mode 0600 by default. */
 export function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o600): void {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
     const file = openSync(temporary, "wx", mode);
     try {

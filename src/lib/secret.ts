@@ -1,4 +1,5 @@
-import { inspect } from "node:util";
+/** `inspect.custom` of node:util, without loading that. */
+const inspected: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 const redacted = "[redacted]";
 
@@ -23,7 +24,7 @@ export class Secret<T> {
     return redacted;
   }
 
-  [inspect.custom](): string {
+  [inspected](): string {
     return redacted;
   }
 }

@@ -65,6 +65,15 @@ test("the gas of a month is three heartbeats, and one wei less than that is a wa
   }
 });
 
+test("rpc_fallback_urls are asked when rpc_url does not answer", async () => {
+  using node = nodeDirectory();
+  const rpc = devnet.endpoints.rpc;
+  const urls = { BLF_RPC_URL: "http://127.0.0.1:1", BLF_RPC_FALLBACK_URLS: `http://127.0.0.1:2,${rpc}` };
+  const env = { ...node.env, ...devnet.variables, ...urls };
+  const { code, stdout } = await runCli(["balance", "--json"], { env });
+  expect([code, (JSON.parse(stdout) as { address: string }).address]).toEqual([0, address]);
+});
+
 test("without a chain or a token it says what is missing", async () => {
   using node = nodeDirectory();
   expect(jsonErrorText(await runCli(["balance", "--json"], { env: node.env }))).toContain(

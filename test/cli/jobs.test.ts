@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatEther } from "viem";
@@ -208,6 +208,24 @@ describe("the payment service", () => {
     await expectCode(() => client(server.url).jobs("0x1", 20), code);
   });
 
+  test("a job that only it knows is shown by its own id", async () => {
+    using server = serve(JSON.stringify({ jobs: [job(), job({ job_id: "p-2" })], job_id: "p-1", task_id: "0xabc" }));
+    using node = nodeDirectory({ payment_service_url: server.url });
+    expect(await json(["jobs", "show", "p-1"], node.env)).toMatchObject({
+      jobs: [
+        {
+          taskId: null,
+          paymentJobId: "p-1",
+          role: "verifier",
+          state: null,
+          earnedWei: "200000000000000000",
+          steps: [],
+        },
+      ],
+      notice: null,
+    });
+  });
+
   test("what it says cannot command a terminal", async () => {
     using server = serve(
       JSON.stringify({
@@ -241,7 +259,6 @@ test("a node without jobs, and options that cannot be", async () => {
 
 test("the commands write nothing: a directory without a journal stays without one", async () => {
   using node = nodeDirectory();
-  mkdirSync(join(node.dir, "empty"));
   await json(["jobs", "earnings", "--offline"], node.env);
   await json(["jobs", "list", "--offline"], node.env);
   expect(await Bun.file(join(node.dir, "journal.db")).exists()).toBe(false);

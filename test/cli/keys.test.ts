@@ -6,6 +6,7 @@ import { document } from "./document.ts";
 import { errorText, failure } from "./expect-error.ts";
 import { address, nodeDirectory, password, privateKey } from "./node-directory.ts";
 import { runCli } from "./run-cli.ts";
+import { enter, runOnTerminal } from "./terminal.ts";
 
 setDefaultTimeout(60_000);
 
@@ -62,12 +63,16 @@ describe("keys export", () => {
 
   test("on a terminal asks for a typed word", async () => {
     using node = nodeDirectory();
-    const refused = await onTerminal(["keys", "export"], node.unlocked, "yes\r");
-    expect(refused.code).not.toBe(0);
-    expect(refused.screen).not.toContain(privateKey.slice(2, 20));
-    const confirmed = await onTerminal(["keys", "export"], node.unlocked, "export\r");
-    expect(confirmed.code).toBe(0);
-    expect(confirmed.screen).toContain(privateKey);
+    for (const [word, code] of [
+      ["yes", 1],
+      ["export", 0],
+    ] as const) {
+      await using terminal = runOnTerminal(["keys", "export"], { env: node.unlocked });
+      await terminal.see('Type "export" to print it');
+      terminal.type(`${word}${enter}`);
+      expect(await terminal.ended).toBe(code);
+      expect(terminal.text().includes(privateKey)).toBe(word === "export");
+    }
   });
 });
 
@@ -124,26 +129,3 @@ describe("keys change-password", () => {
     `);
   });
 });
-
-/** Runs the program on a terminal of its own and types `keys` when it asks for something. */
-async function onTerminal(args: string[], env: Record<string, string>, keys: string) {
-  let screen = "";
-  let typed = false;
-  const decoder = new TextDecoder();
-  const child = Bun.spawn([process.execPath, new URL("../../src/main.ts", import.meta.url).pathname, ...args], {
-    env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent", TERM: "xterm", ...env },
-    terminal: {
-      cols: 120,
-      rows: 30,
-      data(terminal, data) {
-        screen += decoder.decode(data, { stream: true });
-        if (typed || !screen.includes("to print it")) return;
-        typed = true;
-        terminal.write(keys);
-      },
-    },
-    timeout: 30_000,
-  });
-  const code = await child.exited;
-  return { code, screen };
-}

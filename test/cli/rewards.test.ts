@@ -155,5 +155,12 @@ test("what cannot be a number, or is not configured", async () => {
     jsonErrorText(await runCli(["jobs", "claim", "--cycle", "x", "--json"], { env })),
     jsonErrorText(await runCli(["rewards", "status", "--json"], { env: { ...node.unlocked, BLF_NETWORK: "devnet" } })),
   ];
-  expect(lines).toMatchInlineSnapshot();
+  expect(lines).toMatchInlineSnapshot(`
+    [
+      "2 --cycle must be a whole number [USAGE_INVALID_OPTION] | \`blindference rewards status\` shows the numbers of the cycles.",
+      "2 --from-block must be a whole number [USAGE_INVALID_OPTION] | \`blindference rewards status\` shows the numbers of the cycles.",
+      "2 --cycle must be a whole number [USAGE_INVALID_OPTION] | \`blindference rewards status\` shows the numbers of the cycles.",
+      "1 The address reward_accumulator_address is not configured [CONTRACT_NOT_CONFIGURED] | Set reward_accumulator_address in config.json or BLF_REWARD_ACCUMULATOR_ADDRESS.",
+    ]
+  `);
 });

@@ -102,7 +102,9 @@ describe.skipIf(!isBuilt)("blindference demo, the file alone in an empty directo
     const python = Bun.which("python3");
     if (!python) return console.warn("no python3: the commitment was checked by the test's own formula only");
     const script = join(import.meta.dir, "commitment.py");
-    const checker = Bun.spawnSync([python, script, second.outputCid], { stdin: new TextEncoder().encode(second.answer) });
+    const checker = Bun.spawnSync([python, script, second.outputCid], {
+      stdin: new TextEncoder().encode(second.answer),
+    });
     expect(checker.stdout.toString().trim()).toBe(second.commitment);
   }, 180_000);
 
@@ -143,8 +145,10 @@ function processesIn(directory: string): number[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(directory, "blindference")) ||
-          readFileSync(`/proc/${pid}/environ`, "utf8").includes(`TMPDIR=${join(directory, "tmp")}`);
+        return (
+          readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join(directory, "blindference")) ||
+          readFileSync(`/proc/${pid}/environ`, "utf8").includes(`TMPDIR=${join(directory, "tmp")}`)
+        );
       } catch {
         return false;
       }

@@ -11,4 +11,5 @@ export const faultyExecutable = join(root, "dist", "blindference-test");
 
 export const isBuilt = existsSync(executable) && existsSync(faultyExecutable);
 
-if (!isBuilt) console.warn("dist/ is empty: the end-to-end tests are skipped. `make test` builds the executables first.");
+if (!isBuilt)
+  console.warn("dist/ is empty: the end-to-end tests are skipped. `make test` builds the executables first.");

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createContentKey } from "../../src/crypto/blob.ts";
 import { splitKey } from "../../src/crypto/key-halves.ts";
-import { infer, type InferResult } from "../../src/requester/infer.ts";
+import { type InferResult, infer } from "../../src/requester/infer.ts";
 import { executable, isBuilt } from "./executable.ts";
 import { modelId, password, startNetwork, type TestNetwork, until } from "./network.ts";
 
@@ -23,7 +23,13 @@ describe.skipIf(!isBuilt)("what the nodes wrote", () => {
       if (length === 32 && ++drawn === 2) bytes.set(promptKey);
       return bytes;
     };
-    const parameters = { prompt, modelId, verifierCount: 2, currency: "blind" as const, signal: AbortSignal.timeout(60_000) };
+    const parameters = {
+      prompt,
+      modelId,
+      verifierCount: 2,
+      currency: "blind" as const,
+      signal: AbortSignal.timeout(60_000),
+    };
     const key = promptKey.slice();
     result = await infer({ ...network.requester, random }, parameters);
     promptKey = key;
@@ -40,7 +46,8 @@ describe.skipIf(!isBuilt)("what the nodes wrote", () => {
         found.push({ where: route, text: await (await fetch(node.statusUrl + route)).text() });
       for (const path of filesBelow(node.directory)) found.push({ where: path, text: readFileSync(path, "latin1") });
       const pid = node.process.pid;
-      for (const file of ["cmdline"]) found.push({ where: `/proc/${file}`, text: readFileSync(`/proc/${pid}/${file}`, "latin1") });
+      for (const file of ["cmdline"])
+        found.push({ where: `/proc/${file}`, text: readFileSync(`/proc/${pid}/${file}`, "latin1") });
       for (const child of childrenOf(pid))
         for (const file of ["cmdline", "environ"])
           found.push({ where: `engine's ${file}`, text: readFileSync(`/proc/${child}/${file}`, "latin1") });
@@ -78,7 +85,8 @@ describe.skipIf(!isBuilt)("what the nodes wrote", () => {
     }
     const leaks: string[] = [];
     for (const { where, text } of await everything())
-      for (const [name, secret] of Object.entries(secrets)) if (text.includes(secret)) leaks.push(`${name} in ${where}`);
+      for (const [name, secret] of Object.entries(secrets))
+        if (text.includes(secret)) leaks.push(`${name} in ${where}`);
     expect(leaks).toEqual([]);
   });
 });

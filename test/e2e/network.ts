@@ -9,14 +9,14 @@ import { createSender } from "../../src/chain/sender.ts";
 import { createMemoryTransactionStore } from "../../src/chain/transaction-store.ts";
 import { createCofhe } from "../../src/cofhe/client.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
-import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
 import type { JobSnapshot } from "../../src/devnet/coordinator/views.ts";
+import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
 import { createRequesterClient, type QuorumPreview } from "../../src/icl/requester.ts";
 import { createDownloader } from "../../src/ipfs/download.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
-import { deposit } from "../../src/requester/deposit.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
+import { deposit } from "../../src/requester/deposit.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 
@@ -46,7 +46,11 @@ export type TestNetwork = {
 };
 
 /** Resolves with the first truthy value; the condition is asked again every 20 ms. */
-export async function until<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 60_000): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  timeoutMs = 60_000,
+): Promise<NonNullable<T>> {
   for (const giveUp = Date.now() + timeoutMs; Date.now() < giveUp; ) {
     const value = await condition();
     if (value) return value as NonNullable<T>;

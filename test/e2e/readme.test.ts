@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configKeys } from "../../src/config/schema.ts";
 import { commands } from "../../src/cli/commands.ts";
+import { configKeys } from "../../src/config/schema.ts";
 import { mockOutput } from "../../src/inference/mock.ts";
 import { isBuilt } from "./executable.ts";
 

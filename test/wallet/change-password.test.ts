@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { RandomBytes } from "../../src/crypto/random.ts";
 import { Secret } from "../../src/lib/secret.ts";
 import { changeKeystorePassword } from "../../src/wallet/change-password.ts";
 import { decryptKeystore, encryptKeystore } from "../../src/wallet/keystore.ts";
@@ -47,13 +48,16 @@ test("whatever is wrong, the old file stays", async () => {
   using directory = tempDirectory();
   const { path } = await keystoreIn(directory.path);
   const before = readFileSync(path, "utf8");
-  const change = (password: Secret<string>, to: Secret<string>, random?: (size: number) => Uint8Array) =>
+  const change = (password: Secret<string>, to: Secret<string>, random?: RandomBytes) =>
     changeKeystorePassword({ path, password, newPassword: to, ...cheap, ...(random ? { random } : {}) });
   await expectCode(() => change(newPassword, oldPassword), "KEYSTORE_PASSWORD_WRONG");
   await expectCode(() => change(oldPassword, oldPassword), "PASSWORD_UNCHANGED");
   await expectCode(() => change(oldPassword, new Secret("")), "KEYSTORE_PASSWORD_EMPTY");
   // An encryption that cannot be opened again: its salt is longer than any that is accepted.
-  await expectCode(() => change(oldPassword, newPassword, (size) => new Uint8Array(size === 32 ? 300 : size)), "KEYSTORE_CORRUPT");
+  await expectCode(
+    () => change(oldPassword, newPassword, (size) => new Uint8Array(size === 32 ? 300 : size)),
+    "KEYSTORE_CORRUPT",
+  );
   expect(readFileSync(path, "utf8")).toBe(before);
   expect(readdirSync(directory.path)).toEqual(["keystore.json"]);
 });

@@ -8,6 +8,7 @@ import { readGgufFile } from "../../inference/llama/gguf.ts";
 import { freshSha256 } from "../../inference/llama/hash.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
+import { createLogger } from "../../lib/log.ts";
 import { customBackendEntries } from "../../node/custom-backends.ts";
 import { openSession, type Session } from "../session.ts";
 import { interruptSignal } from "../ui/interrupt.ts";
@@ -55,15 +56,14 @@ async function addModel({ config }: Session, id: string, given: string, options:
 }
 
 async function addBackend(session: Session, what: string, options: AddOptions, signal: AbortSignal): Promise<void> {
-  const { config, log } = session;
+  const { config } = session;
   const limitMs = parseTimeout(options.timeout);
   const path = resolveModule(what);
   const backend = createCustomBackend({
     path,
     description: { name: path, models: [] },
     clock: systemClock,
-    log,
-    loadWithinMs: limitMs,
+    log: config.log_level === "debug" ? session.log : quietLog,
     quoteErrors: true,
   });
   try {
@@ -101,6 +101,9 @@ async function addBackend(session: Session, what: string, options: AddOptions, s
     await backend.close();
   }
 }
+
+/** What goes wrong ends in an error that says it better. */
+const quietLog = createLogger({ level: "error", format: "text", clock: systemClock, write: () => {} });
 
 /** A path as it is, and a package as the current directory sees it. What is stored is absolute: the daemon may start elsewhere. */
 function resolveModule(what: string): string {

@@ -75,6 +75,12 @@ export function checkPlan(plan: ServicePlan): ServicePlan {
         message: "A path for the service holds a control character",
         hint: "Move the executable or the data directory to a plain path.",
       });
+  if (plan.manager === "systemd" && /["'\\]/.test(plan.command[0] ?? ""))
+    throw new BlfError({
+      code: "SERVICE_UNSUPPORTED_PATH",
+      message: "systemd starts no executable whose path holds a quotation mark or a backslash",
+      hint: "Move the executable to a plain path, such as /usr/local/bin.",
+    });
   if (!isAbsolute(plan.passwordFile)) throw invalid("--password-file must be an absolute path");
   if (!/^(\d+[KMGT]?|\d{1,2}%|100%|infinity)$/.test(plan.memoryMax))
     throw invalid("--memory-max must be a size such as 12G, a share such as 85%, or infinity");

@@ -17,7 +17,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart=${plan.command.map(quotedWord).join(" ")}
+ExecStart=${commandLine(plan.command)}
 ${system ? `User=${plan.user}\n` : ""}Environment=${quotedSetting(`BLF_CONFIG_DIR=${plan.directory}`)}
 Environment=BLF_KEY_PASSWORD_FILE=%d/password
 Environment=XDG_CACHE_HOME=%C
@@ -71,10 +71,9 @@ ProtectKernelTunables=yes
 const onlyUser = `PrivateUsers=yes
 `;
 
-/** A word of a command line: nothing in it is expanded. */
-function quotedWord(text: string): string {
-  const escaped = withoutSpecifiers(text).replaceAll("$", "$$$$");
-  return /^[A-Za-z0-9_./:@%$+=-]+$/.test(escaped) ? escaped : `"${escaped}"`;
+/** Nothing in it is expanded: in the arguments a dollar sign begins a variable, in the executable's name it does not. */
+function commandLine([executable = "", ...args]: string[]): string {
+  return [quotedSetting(executable), ...args.map((word) => quotedSetting(word).replaceAll("$", "$$$$"))].join(" ");
 }
 
 /** A value in a list of values. */

@@ -2,12 +2,13 @@ import { systemClock } from "../../lib/clock.ts";
 import type { LogFormat, Logger } from "../../lib/log.ts";
 import { createLogger, type LogLevel } from "../../lib/log.ts";
 import { columnLines } from "./columns.ts";
+import { isTerminal, writeOut } from "./streams.ts";
 import { hasColor } from "./style.ts";
 import { type Row, tableLines } from "./table.ts";
 
 /** One documented JSON document, or text for people, on stdout. Everything else goes to stderr. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  writeOut(`${text}\n`);
 }
 
 export function printJson(value: unknown): void {
@@ -16,24 +17,29 @@ export function printJson(value: unknown): void {
 
 /** Lines of `name  value`, the values in one column, broken at the width of a terminal. */
 export function printTable(rows: Row[]): void {
-  const { stdout } = process;
-  const lines = tableLines(rows, { width: stdout.isTTY ? stdout.columns : undefined, color: hasColor(stdout) });
-  print(lines.join("\n"));
+  print(tableLines(rows, outputShape()).join("\n"));
 }
 
 /** A list in columns under headings. */
 export function printColumns(headings: string[], rows: string[][]): void {
-  const { stdout } = process;
-  const options = { width: stdout.isTTY ? stdout.columns : undefined, color: hasColor(stdout) };
-  print(columnLines(headings, rows, options).join("\n"));
+  print(columnLines(headings, rows, outputShape()).join("\n"));
+}
+
+function outputShape(): { width: number | undefined; color: boolean } {
+  if (!isTerminal(1)) return { width: undefined, color: false };
+  return { width: process.stdout.columns, color: hasColor(process.stdout) };
 }
 
 /** Logs to stderr: text on a terminal, JSON lines otherwise. */
 export function stderrLogger(level: LogLevel, format: LogFormat | "auto"): Logger {
-  const chosen = format === "auto" ? (process.stderr.isTTY ? "text" : "json") : format;
+  let chosen: LogFormat | undefined;
   return createLogger({
     level,
-    format: chosen,
+    // Found out with the first line: most commands write none.
+    get format() {
+      chosen ??= format === "auto" ? (isTerminal(2) ? "text" : "json") : format;
+      return chosen;
+    },
     clock: systemClock,
     write: (line) => process.stderr.write(`${line}\n`),
   });

@@ -1,5 +1,6 @@
 import { BlfError, errorCode, exitCodes } from "../../lib/errors.ts";
 import { printable } from "../../lib/log.ts";
+import { writeError, writeOut } from "./streams.ts";
 
 /** What a person sees of an error: what happened, what to do, and the code to search for. */
 export function describeError(error: unknown): { code: string; message: string; hint: string; exitCode: number } {
@@ -18,9 +19,19 @@ export function describeError(error: unknown): { code: string; message: string; 
 /** Prints the error (as JSON on stdout with `--json`, as two lines on stderr otherwise) and gives the exit code. */
 export function reportError(error: unknown, json: boolean): number {
   const { code, message, hint, exitCode } = describeError(error);
-  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, hint } })}\n`);
-  else process.stderr.write(`error: ${message} [${code}]\n  hint: ${hint}\n`);
+  if (!json || !wroteDocument({ ok: false, error: { code, message, hint } }))
+    writeError(`error: ${message} [${code}]\n  hint: ${hint}\n`);
   if (!(error instanceof BlfError) && process.env["BLF_LOG_LEVEL"] === "debug")
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : "unknown"}\n`);
+    writeError(`${error instanceof Error ? (error.stack ?? error.message) : "unknown"}\n`);
   return exitCode;
+}
+
+/** False when standard output cannot be written, which may be the very error that is to be reported. */
+function wroteDocument(document: unknown): boolean {
+  try {
+    writeOut(`${JSON.stringify(document)}\n`);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -24,7 +24,7 @@ export const modelsCheck: Check = {
       warning(
         this,
         "no model is configured: this node gets no jobs",
-        'For example: blindference config set models \'{"my-model":{"path":"/models/my-model.gguf"}}\'',
+        "For example: blindference models add my-model=/models/my-model.gguf",
       ),
     ];
   },

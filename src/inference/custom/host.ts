@@ -41,7 +41,7 @@ export async function runBackendHost(): Promise<never> {
       if ((await loaded.module.probe?.({ signal })) === false) throw probeFailed();
       return null;
     },
-    unknownError: (error) => failed(setup?.quoteErrors ? describeForeign(error) : errorCode(error)),
+    unknownError: (error) => (setup?.quoteErrors ? failedQuoted(error) : failed(error)),
   });
 }
 
@@ -90,10 +90,18 @@ function probeFailed(): BlfError {
   });
 }
 
-function failed(reason: string): BlfError {
+function failed(error: unknown): BlfError {
   return new BlfError({
     code: "BACKEND_FAILED",
-    message: `The custom backend failed (${reason})`,
-    hint: "Errors of a module are not shown, since they may quote the prompt: `blindference models add` tries it with a prompt of its own.",
+    message: `The custom backend failed (${errorCode(error)})`,
+    hint: "What a module's error says is not shown, since it may quote the prompt. See its own records.",
+  });
+}
+
+function failedQuoted(error: unknown): BlfError {
+  return new BlfError({
+    code: "BACKEND_FAILED",
+    message: `The custom backend failed: ${describeForeign(error)}`,
+    hint: "Correct the module's `generate` or `probe`.",
   });
 }

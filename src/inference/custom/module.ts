@@ -22,13 +22,18 @@ const functionSchema = z.custom<(...parameters: unknown[]) => unknown>((value) =
 });
 
 const moduleSchema = z.object({
-  name: z.string().check(
+  name: z.string("must be a text").check(
     z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, "must be 1 to 40 letters, digits, points or dashes"),
     z.refine((name) => !reservedNames.includes(name), "is the name of a backend that is built in"),
   ),
   models: z
-    .array(z.string().check(z.regex(/^[^\s,\u0000-\u001f]{1,200}$/, "must be a model id without spaces and commas")))
-    .check(z.minLength(1)),
+    .array(
+      z
+        .string("must be a text")
+        .check(z.regex(/^[^\s,\u0000-\u001f]{1,200}$/, "must be a model id without spaces and commas")),
+      "must be a list of model ids",
+    )
+    .check(z.minLength(1, "must name at least one model")),
   generate: functionSchema,
   probe: z.optional(functionSchema),
 });
@@ -51,7 +56,7 @@ export async function importBackend(path: string): Promise<BackendModule> {
   const result = moduleSchema.safeParse(candidate);
   if (result.success) return candidate as BackendModule;
   const issue = result.error.issues[0]!;
-  throw shapeInvalid(path, `"${issue.path.join(".")}" ${issue.message.replace(/^Invalid input: /, "is wrong: ")}`);
+  throw shapeInvalid(path, `"${issue.path.join(".")}" ${issue.message}`);
 }
 
 /**
@@ -69,10 +74,13 @@ export function customDeterminismClass(name: string, path: string): string {
 }
 
 export function notFound(path: string): BlfError {
+  const isPython = /^\w+(\.\w+)+:\w+$/.test(path);
   return new BlfError({
     code: "BACKEND_NOT_FOUND",
     message: `There is no backend module ${printable(path)}`,
-    hint: "Give the path of a .ts or .js file, or the name of a package that is installed in the current directory.",
+    hint: isPython
+      ? "Dotted Python paths belong to the original node: write the backend in TypeScript or JavaScript."
+      : "Give the path of a .ts or .js file, or the name of a package that is installed in the current directory.",
   });
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../lib/clock.ts";
+import { abortable } from "../../lib/concurrent.ts";
 import type { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type BackoffOptions, backoff } from "../../lib/retry.ts";
@@ -63,7 +64,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
   const restart = options.restart ?? { initialMs: 250, maxMs: 30_000 };
   const jobs = new Map<number, Job<Result>>();
   /** Orders that were aborted and whose end the process has not reported yet. */
-  const ending = new Map<number, () => void>();
+  const ending = new Map<number, { done(): void; over: Promise<void> }>();
   const closing = new AbortController();
   type Process = Child<ToChild<Setup, Order>>;
   let candidate: Process | undefined;
@@ -77,7 +78,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     const job = jobs.get(message.id);
     if (message.event === "text") return job?.onText?.(message.text);
     jobs.delete(message.id);
-    ending.get(message.id)?.();
+    ending.get(message.id)?.done();
     if (message.event === "failed") return job?.reject(fromPlainError(message.error));
     crashes = 0;
     job?.resolve(message.result);
@@ -87,7 +88,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     child = undefined;
     const lost = [...jobs.values()];
     jobs.clear();
-    for (const done of [...ending.values()]) done();
+    for (const { done } of [...ending.values()]) done();
     for (const job of lost) job.reject(closing.signal.aborted ? errors.closed() : errors.crashed(how));
     if (closing.signal.aborted) return;
     crashes++;
@@ -133,10 +134,13 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     at.send({ op: "abort", id });
     if (options.abortWithinMs === undefined) return;
     const patience = new AbortController();
-    ending.set(id, () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = () => {
       ending.delete(id);
       patience.abort();
-    });
+      resolve();
+    };
+    ending.set(id, { done, over: promise });
     clock.sleep(options.abortWithinMs, patience.signal).then(
       () => at.kill(),
       () => {},
@@ -146,6 +150,8 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
   return {
     order: async (what, signal, onText) => {
       signal.throwIfAborted();
+      // An order that came to a process which is about to be killed would be lost with it.
+      await abortable(Promise.all([...ending.values()].map(({ over }) => over)), signal);
       const process = await running();
       signal.throwIfAborted();
       if (closing.signal.aborted) throw errors.closed();
@@ -165,7 +171,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     close: async () => {
       if (closing.signal.aborted) return;
       closing.abort();
-      for (const done of [...ending.values()]) done();
+      for (const { done } of [...ending.values()]) done();
       for (const job of jobs.values()) job.reject(errors.closed());
       jobs.clear();
       await candidate?.stop();
