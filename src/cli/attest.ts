@@ -82,7 +82,7 @@ async function run(options: Options): Promise<void> {
     }
     const wanted =
       options.register ?? (isTerminal && !config.registered_on_chain && config.node_registry_address !== "");
-    const agree = async (cost: string) => options.yes || !isTerminal || (await ask(`Register on chain? ${cost}`));
+    const agree = async (cost: string) => options.yes || !isTerminal || (await ask(`Register on chain for ${cost}?`));
     const registration = wanted
       ? await registerOnChain({ session, wallet, certificate, models, signal, agree })
       : undefined;

@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import { findKey, listKeys, setKey, sourceFinder, valueIn, valueText, withoutUrlSecrets } from "../config/keys.ts";
 import { configPath, dataDirectory, loadConfig } from "../config/load.ts";
 import { secretNames } from "../config/secrets.ts";
-import { print, printJson, printTable } from "./ui/io.ts";
+import { print, printColumns, printJson } from "./ui/io.ts";
 import { writeError } from "./ui/streams.ts";
 
 type Options = { json?: boolean };
@@ -104,16 +104,13 @@ function list(options: Options): void {
     printJson({ ok: true, path: configPath(config.dir), exists, values, secrets });
     return;
   }
-  printTable([
-    ...values.map((item): [string, string] => [
-      item.key,
-      `${item.source.padEnd(11)}  ${valueText(item.value) || "(none)"}`,
-    ]),
-    ...secrets.map((item): [string, string] => [
-      item.variable,
-      item.set ? "environment  (set)" : "-            (not set)",
-    ]),
-  ]);
+  printColumns(
+    ["key", "from", "value"],
+    [
+      ...values.map((item) => [item.key, item.source, valueText(item.value) || "(none)"]),
+      ...secrets.map((item) => [item.variable, item.set ? "environment" : "-", item.set ? "(set)" : "(not set)"]),
+    ],
+  );
 }
 
 function path(options: Options): void {

@@ -156,8 +156,8 @@ async function report(document: InitDocument, interactive: boolean): Promise<voi
     ["network", network],
     ["models", models.join(", ") || "none yet: a node without a model gets no jobs"],
   ];
-  // The conversation has shown the rest.
-  if (!interactive) {
+  if (interactive) (await import("./init/wizard.ts")).sayWritten();
+  else {
     const { probeText } = await import("./init/probe.ts");
     rows.push(...machineRows(document));
     for (const result of probes) rows.push(["probe", probeText(result), result.repeats ? "good" : "bad"]);
@@ -165,7 +165,7 @@ async function report(document: InitDocument, interactive: boolean): Promise<voi
   printTable(rows);
   const [best] = fits;
   if (models.length === 0 && best) print(`\nTo get a model that fits this machine:\n  ${pullCommand(best)}`);
-  print(`\nNext: send ETH for gas and at least 1000 BLIND to ${address}, then run
+  print(`\nNext: send ETH for gas and at least 1000 BLIND to that address, then run
   blindference attest --register
   blindference staking stake 1000
   blindference run`);

@@ -41,7 +41,7 @@ async function run(options: Options): Promise<void> {
       const at = systemClock.now();
       return {
         title: `blindference status, ${new Date(at).toISOString().slice(0, 19)}Z, every 2 s, Ctrl-C ends`,
-        rows: statusRows(collected.status, at),
+        rows: statusRows(collected.status, at, { toDoFirst: true }),
       };
     });
   }

@@ -152,14 +152,14 @@ describe("on a terminal", () => {
   test("the registration is asked for with its price, and a no sends nothing", async () => {
     using own = await node();
     await using terminal = runOnTerminal(["attest"], { env: own.env });
-    await terminal.see("Register on chain? about 0.");
+    await terminal.see("Register on chain for about 0.");
     terminal.type("n");
     await terminal.see("not registered: nothing was sent");
     expect(await terminal.ended).toBe(0);
     expect((await registrationOf(own.address)).registeredAt).toBe(0n);
 
     await using second = runOnTerminal(["attest", "--register"], { env: own.env });
-    await second.see("Register on chain? about 0.");
+    await second.see("Register on chain for about 0.");
     second.type("y");
     await second.see("of an earlier run and still valid");
     expect(await second.ended).toBe(0);
@@ -168,7 +168,7 @@ describe("on a terminal", () => {
 
     await using third = runOnTerminal(["attest"], { env: own.env });
     await third.see("registered before");
-    expect(third.text()).not.toContain("Register on chain?");
+    expect(third.text()).not.toContain("Register on chain");
   });
 
   test("--yes does not ask, --no-register neither asks nor registers", async () => {
@@ -178,7 +178,7 @@ describe("on a terminal", () => {
     await using yes = runOnTerminal(["attest", "--register", "--yes"], { env: own.env });
     await yes.see("on chain");
     expect(await yes.ended).toBe(0);
-    expect(yes.text()).not.toContain("Register on chain?");
+    expect(yes.text()).not.toContain("Register on chain");
     expect((await registrationOf(own.address)).registeredAt).toBeGreaterThan(0n);
   });
 });

@@ -48,7 +48,7 @@ describe("the conversation", () => {
     terminal.type(`/nonexistent.gguf${enter}`);
     await terminal.see("There is no model file");
     terminal.type("\u007f".repeat("/nonexistent.gguf".length) + model + enter);
-    await terminal.see("Model id");
+    await terminal.see("Its id in the network");
     terminal.type(enter);
     await terminal.see("gives the same answer twice");
     expect(existsSync(join(directory.path, "keystore.json"))).toBe(false);

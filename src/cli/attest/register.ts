@@ -44,8 +44,8 @@ export async function registerOnChain(parameters: RegisterParameters): Promise<R
       models,
     };
     const call = registrationCall(registry, registration);
-    const { gas, likely, atMost } = await estimateCost(chain, wallet.address, call, maxFeePerGas(config));
-    const cost = `about ${formatWei(likely)} ETH for ${gas} gas, ${formatWei(atMost)} ETH at most`;
+    const { likely, atMost } = await estimateCost(chain, wallet.address, call, maxFeePerGas(config));
+    const cost = `about ${formatWei(likely)} ETH (${formatWei(atMost)} at most)`;
     if (!(await parameters.agree(cost))) return { registered: false, tx: null, link: null };
     const tx = await registerNode(sender, registry, registration, signal);
     updateConfigFile(config.dir, { registered_on_chain: true });

@@ -47,6 +47,11 @@ export async function askQuestions(questions: WizardQuestions): Promise<WizardAn
   return { privateKey, password, network, models: chosen };
 }
 
+/** The end of the conversation, when everything is written. */
+export function sayWritten(): void {
+  clack.outro("The node has its wallet and its configuration");
+}
+
 /** Tries each model while the terminal shows that something happens. */
 export async function probeOnTerminal(config: Config, models: ChosenModels, log: ProbeLog): Promise<ProbeResult[]> {
   const results: ProbeResult[] = [];
@@ -147,7 +152,7 @@ async function askModel(config: Config, machine: Machine): Promise<ChosenModels>
   const path = expandPath(given);
   const id = answer(
     await clack.text({
-      message: "Model id: all nodes that serve an id must serve the same file with the same settings",
+      message: "Its id in the network: same id, same file, same settings on every node",
       initialValue: idOfFile(basename(path)),
       validate: (value) => (value?.trim() ? undefined : "It needs a name"),
     }),

@@ -147,6 +147,6 @@ function fileExists(path: string): BlfError {
   return new BlfError({
     code: "MODEL_FILE_EXISTS",
     message: `There is another file, or one that nobody vouches for, at ${path}`,
-    hint: "Give --sha256, choose another --id, or remove it with `blindference models remove ID --delete-file`.",
+    hint: "Give --sha256 if you know it, choose another --id, or delete that file.",
   });
 }

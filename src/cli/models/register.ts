@@ -32,20 +32,20 @@ export function assertIdFree(config: Config, id: string, path: string): void {
   const owner = customBackendEntries(config).find(
     (entry) => entry.path !== path && entry.description.models.includes(id),
   );
-  const by =
-    model && expandPath(model.path, config.dir) !== path
-      ? `the file ${model.path}`
-      : config.mock_model_ids.includes(id)
-        ? "the mock, in mock_model_ids"
-        : owner
-          ? `the backend ${owner.description.name}`
-          : undefined;
-  if (by === undefined) return;
-  throw new BlfError({
-    code: "MODEL_ID_TAKEN",
-    message: `The model id ${id} belongs to ${by}`,
-    hint: `Remove that first (\`blindference models remove ${id}\`, or its key), or choose another id.`,
-  });
+  const taken = (by: string, hint: string) =>
+    new BlfError({ code: "MODEL_ID_TAKEN", message: `The model id ${id} belongs to ${by}`, hint });
+  if (model && expandPath(model.path, config.dir) !== path)
+    throw taken(
+      `the file ${model.path}`,
+      `Remove that with \`blindference models remove ${id}\`, or choose another id.`,
+    );
+  if (config.mock_model_ids.includes(id))
+    throw taken("the mock", "Take it out of mock_model_ids with `blindference config set`, or choose another id.");
+  if (owner)
+    throw taken(
+      `the backend ${owner.description.name}`,
+      `Remove that with \`blindference models remove ${owner.description.name}\`, or choose another id.`,
+    );
 }
 
 /** Writes a local model to config.json, and to the list of offered ids if there is one. */

@@ -74,7 +74,7 @@ export function chooseModel(inference: Inference, wanted: string | undefined, ba
     throw new BlfError({
       code: "BACKEND_UNKNOWN",
       message: `No backend ${printable(backend)} has a model here`,
-      hint: names.length > 0 ? `There are ${names.join(", ")}.` : "Run `blindference models list`.",
+      hint: names.length > 0 ? `These have: ${names.join(", ")}.` : "Run `blindference models list`.",
       exitCode: exitCodes.usage,
     });
   const models = all.filter((model) => backend === undefined || model.backend === backend);

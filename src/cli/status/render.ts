@@ -5,12 +5,15 @@ import type { StatusDocument } from "./document.ts";
 /**
  * The report as rows for people.
  * @param now Unix milliseconds
+ * @param options.toDoFirst puts what is to do near the top, for a screen that may be too low for everything
  */
-export function statusRows(status: StatusDocument, now: number): Row[] {
+export function statusRows(status: StatusDocument, now: number, { toDoFirst = false } = {}): Row[] {
   const { certificate, stake, balance, earnings, reputation } = status;
+  const toDo = status.toDo.map((item): Row => ["to do", item, "strong"]);
   const rows: Row[] = [
     ["node", `${status.address} on ${status.network}, tier ${status.tier}`],
     ["state", stateText(status, now), status.ready ? "good" : "bad"],
+    ...(toDoFirst ? toDo : []),
     [
       "certificate",
       certificate.expiresAt
@@ -27,21 +30,26 @@ export function statusRows(status: StatusDocument, now: number): Row[] {
   }
   rows.push(["jobs", jobsText(status)]);
   for (const job of status.inFlight)
-    rows.push(["", `${job.role} ${job.taskId.slice(0, 10)}…, ${job.modelId}, since ${ago(job.since, now)}`]);
+    rows.push(["", `${job.role} ${job.taskId.slice(0, 10)}…, ${job.modelId}, for ${ago(job.since, now)}`]);
   const heartbeats = heartbeatText(status, now);
   if (heartbeats) rows.push(["heartbeat", heartbeats]);
   if (status.registered !== null) rows.push(["on chain", status.registered ? "registered" : "not registered"]);
   if (stake) rows.push(["stake", stakeText(stake, now)]);
   if (balance) rows.push(["wallet", `${blind(balance.blindWei)}, ${formatWei(BigInt(balance.etherWei))} ETH`]);
   if (earnings)
-    rows.push(["earnings", `${blind(earnings.earnedWei)} for ${earnings.succeeded} of ${count(earnings.jobs, "job")}`]);
+    rows.push([
+      "earnings",
+      earnings.jobs === 0
+        ? "no job yet"
+        : `${blind(earnings.earnedWei)} for ${earnings.succeeded} of ${count(earnings.jobs, "job")}`,
+    ]);
   if (reputation)
     rows.push([
       "reputation",
       `${reputation.score}: ${reputation.accepted} accepted, ${reputation.rejected} rejected of ${count(reputation.completed, "task")}`,
     ]);
   for (const { message } of status.unanswered) rows.push(["no answer", message, "dim"]);
-  for (const item of status.toDo) rows.push(["to do", item, "strong"]);
+  if (!toDoFirst) rows.push(...toDo);
   return rows;
 }
 

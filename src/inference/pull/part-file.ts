@@ -10,6 +10,8 @@ export type PartFile = {
   /** Exactly `length` bytes. */
   read(length: number, position: number): Promise<Uint8Array>;
   resize(size: number): Promise<void>;
+  /** Bytes that it takes on the disk: less than its size while it has holes. */
+  allocated(): Promise<number>;
   /** Gives the file its final name, once all of it is on the disk. */
   finish(path: string): Promise<void>;
   close(): Promise<void>;
@@ -45,6 +47,7 @@ export async function openPartFile(path: string): Promise<PartFile> {
         return bytes;
       }),
     resize: (size) => wrapped("resize", () => file.truncate(size)),
+    allocated: () => wrapped("look at", async () => (await file.stat()).blocks * 512),
     finish: (final) =>
       wrapped("rename", async () => {
         await file.sync();

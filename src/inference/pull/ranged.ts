@@ -4,7 +4,7 @@ import { type Chunk, type ChunkContext, type FetchedChunk, fetchChunk } from "./
 import { assertGgufStart, type Fetched, type PullContext } from "./context.ts";
 import { hashMismatch } from "./errors.ts";
 import { assertSpace, type PartFile } from "./part-file.ts";
-import { newState, readState, stateWriter } from "./state.ts";
+import { createStateWriter, newState, readState } from "./state.ts";
 import { createWholeHash } from "./whole-hash.ts";
 
 /**
@@ -22,7 +22,7 @@ export async function fetchRanged(context: PullContext & { size: number }, file:
   const count = Math.ceil(size / chunkSize);
   const identity = { url: context.url, size, etag: remote.etag, sha256: expected ?? null, chunkSize };
   const state = readState(statePath, identity) ?? newState(identity);
-  const writer = stateWriter(statePath, state, clock);
+  const writer = createStateWriter(statePath, state, clock);
   const boundsOf = (index: number): Chunk => {
     const sha256 = manifest?.chunks[index];
     return { start: index * chunkSize, end: Math.min(size, (index + 1) * chunkSize), sha256 };
@@ -32,7 +32,8 @@ export async function fetchRanged(context: PullContext & { size: number }, file:
   const all = Array.from({ length: count }, (_, index) => index);
   const missing = all.filter((index) => !isThere(index));
   const resumed = all.filter(isThere).reduce((sum, index) => sum + bytesOf(index), 0);
-  await assertSpace(dirname(statePath), size - resumed);
+  // What an unfinished chunk took is written over.
+  await assertSpace(dirname(statePath), size - (await file.allocated()));
   await file.resize(size);
 
   let received = resumed;
@@ -111,16 +112,7 @@ export async function fetchRanged(context: PullContext & { size: number }, file:
     const isWrong = expected !== undefined && digest !== expected;
     return { bytes: size, sha256: isWrong ? await repair() : digest, resumed, refetched };
   } finally {
-    flushQuietly(writer);
-  }
-}
-
-/** On a full disk the state cannot be written either; an older one costs a few chunks and nothing else. */
-function flushQuietly(writer: { flush(): void }): void {
-  try {
-    writer.flush();
-  } catch {
-    return;
+    writer.end();
   }
 }
 

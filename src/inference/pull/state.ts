@@ -40,25 +40,48 @@ export function readState(path: string, identity: Identity): PullState | undefin
   }
 }
 
+const restMs = 200;
+
+export type StateWriter = {
+  /** To be called after each change; it is written within 200 ms. */
+  changed(): void;
+  /** Writes what is not written yet, and nothing later. On a full disk an older state stays, which costs a few chunks and nothing else. */
+  end(): void;
+};
+
 /**
  * Writes the state now and then. It may lag behind the file, never the other way round: chunks that it does not name are fetched
  * again, and those that it names are compared with their hashes before they are believed. So the file itself need not be synced
  * before its end, whatever a power failure leaves of it.
  */
-export function stateWriter(path: string, state: PullState, clock: Clock): { changed(): void; flush(): void } {
+export function createStateWriter(path: string, state: PullState, clock: Clock): StateWriter {
+  const ended = new AbortController();
   let written = Number.NEGATIVE_INFINITY;
-  let dirty = false;
-  const flush = () => {
-    if (!dirty) return;
-    writeFileAtomic(path, JSON.stringify(state));
-    dirty = false;
+  let isWaiting = false;
+  let isDirty = false;
+  const write = () => {
+    isWaiting = false;
+    isDirty = false;
     written = clock.now();
+    try {
+      writeFileAtomic(path, JSON.stringify(state));
+    } catch {
+      isDirty = true;
+    }
   };
   return {
-    flush,
     changed: () => {
-      dirty = true;
-      if (clock.now() - written >= 200) flush();
+      isDirty = true;
+      const rest = written + restMs - clock.now();
+      if (rest <= 0) write();
+      else if (!isWaiting) {
+        isWaiting = true;
+        clock.sleep(rest, ended.signal).then(write, () => {});
+      }
+    },
+    end: () => {
+      ended.abort();
+      if (isDirty) write();
     },
   };
 }
