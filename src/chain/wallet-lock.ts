@@ -1,8 +1,8 @@
-import { Database } from "bun:sqlite";
-import { chmodSync } from "node:fs";
+import type { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { BlfError, errorCode } from "../lib/errors.ts";
+import { type FileLock, tryLockFile } from "../lib/file-lock.ts";
 import { createLock } from "../lib/lock.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Nonces, nonceTrustMs } from "./nonces.ts";
@@ -28,8 +28,8 @@ type Row = { next: number; written_at: number };
 const lookEveryMs = { shortest: 4, longest: 24 };
 
 /**
- * Nonces of a wallet that several processes use at once, such as a daemon and a command. The lock is the operating system's, held
- * through SQLite: it goes with the process that holds it, however that ends. Waiting does not block this process.
+ * Nonces of a wallet that several processes use at once, such as a daemon and a command. Waiting does not block this
+ * process.
  * @throws BlfError `WALLET_BUSY` (retryable), `WALLET_LOCK_UNAVAILABLE`
  */
 export function createSharedNonces(options: WalletLockOptions): Nonces {
@@ -89,22 +89,16 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
 
 /** The database with its lock, or undefined while another process has it. */
 function tryLock(path: string): Database | undefined {
-  let db: Database | undefined;
+  let lock: FileLock | undefined;
   try {
-    db = new Database(path, { create: true, strict: true });
-    chmodSync(path, 0o600);
-    // What is lost with the power is only a hint; the lock itself needs no disk.
-    db.run("PRAGMA synchronous = OFF");
-    db.run("BEGIN EXCLUSIVE");
-    db.run(table);
-    return db;
+    lock = tryLockFile(path);
+    lock?.db.run(table);
+    return lock?.db;
   } catch (error) {
-    db?.close();
-    const code = errorCode(error);
-    if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return undefined;
+    lock?.release();
     throw new BlfError({
       code: "WALLET_LOCK_UNAVAILABLE",
-      message: `The lock file ${path} cannot be used (${code})`,
+      message: `The lock file ${path} cannot be used (${errorCode(error)})`,
       hint: "Check that the data directory is writable; a damaged wallet.lock may be deleted while nothing runs.",
       cause: error,
     });

@@ -134,7 +134,7 @@ function listRow(job: MergedJob): string[] {
   const { record, paid } = job;
   const total = record?.timings["total"];
   return [
-    timeOf(job) === 0 ? "unknown" : `${iso(timeOf(job))!.slice(0, 19)}Z`,
+    timeOf(job) === 0 ? "unknown" : `${iso(timeOf(job))!.slice(0, 16).replace("T", " ")}Z`,
     shortId(record?.taskId ?? paid?.jobId ?? ""),
     record?.role ?? paid?.role ?? "",
     total === undefined ? "" : formatMilliseconds(total),
@@ -176,7 +176,7 @@ function printNotice(notice: string | undefined): void {
 }
 
 function shortId(id: string): string {
-  return id.length > 12 ? `${id.slice(0, 12)}…` : id;
+  return id.length > 10 ? `${id.slice(0, 10)}…` : id;
 }
 
 function parseLimit(text = "20"): number {

@@ -1,35 +1,28 @@
-import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import { BlfError, errorCode } from "../lib/errors.ts";
+import { type FileLock, tryLockFile } from "../lib/file-lock.ts";
 
 /**
- * Makes this process the only daemon on a data directory. The lock is the operating system's, held through SQLite: it goes
- * with the process, however that ends, so there are no stale lock files.
+ * Makes this process the only daemon on a data directory, until it releases the lock or ends.
  * @throws BlfError `NODE_ALREADY_RUNNING`, `NODE_LOCK_UNAVAILABLE`
  */
 export function lockDataDirectory(dir: string): { release(): void } {
   const path = join(dir, "node.lock");
-  let db: Database | undefined;
+  let lock: FileLock | undefined;
   try {
-    const opened = new Database(path, { create: true, strict: true });
-    db = opened;
-    opened.run("PRAGMA journal_mode = DELETE");
-    opened.run("PRAGMA locking_mode = EXCLUSIVE");
-    opened.run("BEGIN EXCLUSIVE");
-    return { release: () => opened.close() };
+    lock = tryLockFile(path);
   } catch (error) {
-    db?.close();
-    const code = errorCode(error);
-    throw /^SQLITE_(BUSY|LOCKED)/.test(code) ? alreadyRunning(dir, error) : unavailable(path, code, error);
+    throw unavailable(path, errorCode(error), error);
   }
+  if (!lock) throw alreadyRunning(dir);
+  return lock;
 }
 
-function alreadyRunning(dir: string, cause: unknown): BlfError {
+function alreadyRunning(dir: string): BlfError {
   return new BlfError({
     code: "NODE_ALREADY_RUNNING",
     message: `Another blindference daemon runs on ${dir}`,
     hint: "Stop it first, or give this one a data directory and a key of its own with BLF_CONFIG_DIR.",
-    cause,
   });
 }
 

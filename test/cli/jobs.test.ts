@@ -77,7 +77,7 @@ describe("a node that did jobs on a devnet", () => {
     const [heading, line] = stdout.split("\n");
     expect(heading).toMatch(/^TIME +TASK +ROLE +TOOK +EARNED +STATE +MODEL$/);
     expect(line).toMatch(
-      new RegExp(`${job.taskId.slice(0, 12)}… +leader +.* +${formatEther(earned())} +submitted +${modelId}$`),
+      new RegExp(`${job.taskId.slice(0, 10)}… +leader +.* +${formatEther(earned())} +submitted +${modelId}$`),
     );
   });
 

@@ -20,8 +20,12 @@ export function temporaryCacheDirectory(): string {
  * @throws BlfError `NATIVE_CACHE_UNSAFE`; the system's error if it cannot be made.
  */
 export function ensureOwnDirectory(path: string): void {
-  if (!statSync(path, { throwIfNoEntry: false })) mkdirSync(path, { recursive: true, mode: 0o700 });
-  const { uid, mode } = statSync(path);
+  let status = statSync(path, { throwIfNoEntry: false });
+  if (!status) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    status = statSync(path);
+  }
+  const { uid, mode } = status;
   if (uid === process.getuid?.() && (mode & 0o022) === 0) return;
   throw new BlfError({
     code: "NATIVE_CACHE_UNSAFE",

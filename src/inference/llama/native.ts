@@ -50,7 +50,7 @@ const systemDirectories = [
  * while the pack's needs one at least as new as that of the machine which built it.
  */
 function lacksRuntime(directories: string[]): boolean {
-  const has = (name: string) => directories.some((directory) => existsSync(join(directory, name)));
+  const has = (name: string) => directories.some((directory) => existsSync(`${directory}/${name}`));
   return !has("libstdc++.so.6") || !has("libgcc_s.so.1");
 }
 
@@ -142,7 +142,7 @@ async function extract({ pack, files, directory, verify }: Extraction): Promise<
 }
 
 function hasSize(directory: string, file: PackedFile): boolean {
-  return statSync(join(directory, file.name), { throwIfNoEntry: false })?.size === file.size;
+  return statSync(`${directory}/${file.name}`, { throwIfNoEntry: false })?.size === file.size;
 }
 
 function hasContent(directory: string, file: PackedFile): boolean {

@@ -1,36 +1,35 @@
-import { Database } from "bun:sqlite";
 import { rmSync } from "node:fs";
-import { BlfError, errorCode } from "../../lib/errors.ts";
+import { BlfError } from "../../lib/errors.ts";
+import { type FileLock, tryLockFile } from "../../lib/file-lock.ts";
 import { fileError } from "../../lib/files.ts";
 
 /**
- * Keeps two processes from writing the same download. The lock is the operating system's, held through SQLite, so it goes with the process.
+ * Keeps two processes from writing the same download.
  * @throws BlfError `PULL_RUNNING`, `FILE_*`
  */
 export function lockDownload(path: string): { release(): void } {
-  let db: Database | undefined;
+  const lock = take(path);
+  return {
+    release: () => {
+      // Removed while it is still held: nobody can hold the removed one and believe to be alone.
+      rmSync(path, { force: true });
+      lock.release();
+    },
+  };
+}
+
+function take(path: string): FileLock {
+  let lock: FileLock | undefined;
   try {
-    const opened = new Database(path, { create: true, strict: true });
-    db = opened;
-    opened.run("PRAGMA journal_mode = MEMORY");
-    opened.run("PRAGMA locking_mode = EXCLUSIVE");
-    opened.run("BEGIN EXCLUSIVE");
-    return {
-      release: () => {
-        // Removed while it is still held: nobody can hold the removed one and believe to be alone.
-        rmSync(path, { force: true });
-        opened.close();
-      },
-    };
+    lock = tryLockFile(path);
   } catch (error) {
-    db?.close();
-    if (!/^SQLITE_(BUSY|LOCKED)/.test(errorCode(error))) throw fileError("lock", path, error);
-    throw new BlfError({
-      code: "PULL_RUNNING",
-      message: "Another process downloads this model right now",
-      hint: "Wait for it, or give this one another --id.",
-      retryable: true,
-      cause: error,
-    });
+    throw fileError("lock", path, error);
   }
+  if (lock) return lock;
+  throw new BlfError({
+    code: "PULL_RUNNING",
+    message: "Another process downloads this model right now",
+    hint: "Wait for it, or give this one another --id.",
+    retryable: true,
+  });
 }

@@ -1,0 +1,28 @@
+import { Database } from "bun:sqlite";
+import { chmodSync } from "node:fs";
+import { errorCode } from "./errors.ts";
+
+/** A lock that this process holds. The file is a database, in which the holder may keep what the next one should know. */
+export type FileLock = { db: Database; release(): void };
+
+/**
+ * Takes the lock at `path`, or gives undefined while another process has it. The lock is the operating system's, held through SQLite: it
+ * goes with the process, however that ends, so there are no stale lock files. Throws SQLite's or the system's error when the file cannot
+ * be used.
+ */
+export function tryLockFile(path: string): FileLock | undefined {
+  let db: Database | undefined;
+  try {
+    const opened = new Database(path, { create: true, strict: true });
+    db = opened;
+    chmodSync(path, 0o600);
+    // The lock itself needs no disk, and what is kept in the file is a hint: it may be lost with the power.
+    opened.run("PRAGMA synchronous = OFF");
+    opened.run("BEGIN EXCLUSIVE");
+    return { db: opened, release: () => opened.close() };
+  } catch (error) {
+    db?.close();
+    if (/^SQLITE_(BUSY|LOCKED)/.test(errorCode(error))) return undefined;
+    throw error;
+  }
+}
