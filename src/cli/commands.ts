@@ -24,6 +24,10 @@ export const commands: Record<string, CommandEntry> = {
   withdraw: { summary: "the same as `rewards claim`", load: () => import("./withdraw.ts") },
   balance: { summary: "show the wallet's BLIND and ETH", load: () => import("./balance.ts") },
   jobs: { light: true, summary: "see the jobs of this node and what they earned", load: () => import("./jobs.ts") },
+  journal: {
+    summary: "take what this node has committed to along to another machine",
+    load: () => import("./journal.ts"),
+  },
   run: { summary: "run the node", load: () => import("./run.ts") },
   status: { light: true, summary: "show what the node is doing and what it needs", load: () => import("./status.ts") },
   doctor: {

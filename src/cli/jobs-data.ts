@@ -3,7 +3,8 @@ import type { Config } from "../config/load.ts";
 import { createEarningsClient, type EarningsClient, type PaidJob } from "../icl/earnings.ts";
 import { systemClock } from "../lib/clock.ts";
 import { BlfError } from "../lib/errors.ts";
-import { type JobRecord, type Journal, openJournal } from "../node/journal/journal.ts";
+import type { JobRecord } from "../node/journal/job-record.ts";
+import { type Journal, openJournal } from "../node/journal/journal.ts";
 import { journalPath } from "./session.ts";
 
 /** A job from both sides: what this node remembers of it, and what was paid for it. One of them may be missing. */

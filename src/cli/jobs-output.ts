@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import type { JobRecord } from "../node/journal/journal.ts";
+import type { JobRecord } from "../node/journal/job-record.ts";
 import type { MergedJob } from "./jobs-data.ts";
 
 const wei = z.string().check(z.regex(/^\d+$/));
@@ -54,6 +54,7 @@ export const outputs: Record<string, z.ZodMiniType> = {
     ),
     notice,
   }),
+  "jobs prune": z.strictObject({ ok: z.literal(true), removed: z.int().check(z.nonnegative()) }),
   "jobs earnings": z.strictObject({
     ok: z.literal(true),
     address: z.string(),

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { PaidJob } from "../icl/earnings.ts";
+import { systemClock } from "../lib/clock.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { askPayment, type MergedJob, mergeJobs, paidJobs, timeOf, withJournal } from "./jobs-data.ts";
 import { iso, stepsOf, storyJson, summaryJson } from "./jobs-output.ts";
@@ -11,6 +12,7 @@ import type { Row } from "./ui/table.ts";
 export { outputs } from "./jobs-output.ts";
 
 type Options = { json?: boolean; offline?: boolean; limit?: string };
+type PruneOptions = { json?: boolean; olderThan: string };
 
 /** How many of the newest jobs are looked through for one that was asked for. */
 const searchDepth = 10_000;
@@ -27,6 +29,12 @@ export function register(program: Command): void {
   withOptions(jobs.command("earnings"))
     .description("Show what the jobs earned, in all and by model.")
     .action(runEarnings);
+  jobs
+    .command("prune")
+    .description("Forget jobs that ended long ago. What this node has committed to is kept for ever.")
+    .option("--older-than <days>", "how long ago, in days", "90")
+    .option("--json", "print one JSON document")
+    .action(runPrune);
   jobs
     .command("claim")
     .description("Claim what this node earned in the cycles that are over: the same as `rewards claim`.")
@@ -52,6 +60,14 @@ async function runList(options: Options): Promise<void> {
   if (jobs.length === 0) print("No jobs yet.");
   else printColumns(["TIME", "TASK", "ROLE", "TOOK", "EARNED", "STATE", "MODEL"], jobs.map(listRow));
   printNotice(answer.notice);
+}
+
+async function runPrune(options: PruneOptions): Promise<void> {
+  const days = parseDays(options.olderThan);
+  const { config } = openSession();
+  const removed = withJournal(config, (journal) => journal.prune(systemClock.now() - days * 86_400_000)) ?? 0;
+  if (options.json) return printJson({ ok: true, removed });
+  print(removed === 0 ? `No job ended more than ${days} days ago.` : `Forgot ${count(removed, "job")}.`);
 }
 
 async function runShow(id: string, options: Options): Promise<void> {
@@ -177,6 +193,16 @@ function printNotice(notice: string | undefined): void {
 
 function shortId(id: string): string {
   return id.length > 10 ? `${id.slice(0, 10)}…` : id;
+}
+
+function parseDays(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) >= 1) return Number(text);
+  throw new BlfError({
+    code: "USAGE_INVALID_OPTION",
+    message: "--older-than must be a whole number of days, at least 1",
+    hint: "Run `blindference jobs prune --help`.",
+    exitCode: exitCodes.usage,
+  });
 }
 
 function parseLimit(text = "20"): number {

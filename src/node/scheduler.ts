@@ -1,7 +1,7 @@
 import type { Assignment } from "../icl/wire.ts";
 import type { NodeContext } from "./context.ts";
 import { outputIsSafe, runJob } from "./jobs/run-job.ts";
-import type { JobKey } from "./journal/journal.ts";
+import type { JobKey } from "./journal/job-record.ts";
 
 export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
 

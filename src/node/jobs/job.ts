@@ -1,9 +1,10 @@
+import { uniform } from "../../crypto/random.ts";
 import type { Claim } from "../../icl/wire.ts";
 import { errorCode, isRetryable } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
-import type { JobKey, JobRecord } from "../journal/journal.ts";
+import type { JobKey, JobRecord } from "../journal/job-record.ts";
 
 /** One claimed job on its way. */
 export type Job = {
@@ -50,6 +51,7 @@ export async function step<T>(
     attempts: Number.POSITIVE_INFINITY,
     initialMs,
     maxMs: 10_000,
+    random: () => uniform(ctx.random),
     retryable,
     signal,
   });

@@ -4,7 +4,7 @@ import { outputKeyJobId } from "../../crypto/commitment.ts";
 import { BlfError } from "../../lib/errors.ts";
 import type { NodeContext } from "../context.ts";
 import { parseEncryptedKey, serialiseEncryptedKey } from "../encrypted-key-text.ts";
-import type { JobKey, JobRecord } from "../journal/journal.ts";
+import type { JobKey, JobRecord } from "../journal/job-record.ts";
 
 /**
  * The key that this job's output is encrypted with: the one that an earlier run took for it, or a new one from the pool.

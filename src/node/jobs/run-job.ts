@@ -1,9 +1,10 @@
+import { uniform } from "../../crypto/random.ts";
 import type { Claim } from "../../icl/wire.ts";
 import { deadlineSignal } from "../../lib/deadline.ts";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
-import type { JobKey, JobRecord } from "../journal/journal.ts";
+import type { JobKey, JobRecord } from "../journal/job-record.ts";
 import type { Job } from "./job.ts";
 import { runLeader, submitLeader } from "./leader.ts";
 import { runVerifier, submitVerifier } from "./verifier.ts";
@@ -72,6 +73,7 @@ async function claimJob(ctx: NodeContext, record: JobRecord, signal: AbortSignal
     attempts: 8,
     initialMs: 500,
     maxMs: 10_000,
+    random: () => uniform(ctx.random),
     signal,
   });
   const deadline = Math.min(record.claimDeadline ?? claim.claimDeadline, claim.claimDeadline);

@@ -1,61 +1,15 @@
-import { Database } from "bun:sqlite";
-import { chmodSync } from "node:fs";
-import type { Address, Hex } from "viem";
 import type { TransactionStore } from "../../chain/transaction-store.ts";
-import type { Assignment, Role, Verdict } from "../../icl/wire.ts";
+import type { Assignment } from "../../icl/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { BlfError, errorCode } from "../../lib/errors.ts";
+import { BlfError } from "../../lib/errors.ts";
 import { createCommitmentLedger } from "./commitments.ts";
-import { migrate } from "./migrate.ts";
+import { columns, fromRow, type JobChange, type JobKey, type JobRecord, type Row } from "./job-record.ts";
+import { openDatabase } from "./open-database.ts";
 import { assertTransition, finishedStates, type JobState } from "./states.ts";
 import { createTransactionTable } from "./transactions.ts";
 
-export type JobKey = { taskId: string; role: Role };
-
-/** What the journal knows of one job. Times are milliseconds since the epoch. */
-export type JobRecord = JobKey & {
-  state: JobState;
-  modelId: string;
-  promptCid: string;
-  userAddress: Address;
-  /** Unix seconds; undefined before the claim. */
-  claimDeadline: number | undefined;
-  outputCid: string | undefined;
-  commitment: string | undefined;
-  verdict: Verdict | undefined;
-  determinismClass: string | undefined;
-  /** The output key, sealed with a key derived from the wallet. */
-  sealedOutputKey: Uint8Array | undefined;
-  /** The CoFHE ciphertexts of that key, sealed likewise. */
-  sealedEncryptedKey: Uint8Array | undefined;
-  outputKeyTx: Hex | undefined;
-  failureCode: string | undefined;
-  engineCrashes: number;
-  /** Duration of each step, in milliseconds. */
-  timings: Record<string, number>;
-  createdAt: number;
-  updatedAt: number;
-};
-
-export type JobChange = Partial<
-  Pick<
-    JobRecord,
-    | "claimDeadline"
-    | "outputCid"
-    | "commitment"
-    | "verdict"
-    | "determinismClass"
-    | "sealedOutputKey"
-    | "sealedEncryptedKey"
-    | "outputKeyTx"
-    | "failureCode"
-    | "engineCrashes"
-    | "timings"
-  >
->;
-
 export type Journal = {
-  /** Writes down an assignment that is about to be claimed. False when this job and role are known already. */
+  /** Writes down an assignment that is about to be claimed. False when this job and role are known already, if only by their commitment. */
   begin(assignment: Assignment): boolean;
   find(key: JobKey): JobRecord | undefined;
   /** Jobs that are neither submitted nor failed, oldest first. */
@@ -63,6 +17,11 @@ export type Journal = {
   /** The newest jobs first. */
   recent(limit: number): JobRecord[];
   countByState(): Record<string, number>;
+  /**
+   * Forgets jobs that ended before `time` (milliseconds since the epoch), and their transactions. What this node has committed to is never
+   * forgotten. Gives the number of jobs.
+   */
+  prune(time: number): number;
   /** Moves a job on; `durable` waits until it is on the disk, as before every act that cannot be undone. */
   advance(key: JobKey, to: JobState, change?: JobChange, options?: { durable?: boolean }): void;
   /** Changes fields without moving the job on. */
@@ -77,22 +36,6 @@ export type Journal = {
   fact(name: string): string | undefined;
   setFact(name: string, value: string): void;
   close(): void;
-};
-
-type Row = Record<string, string | number | Uint8Array | null>;
-
-const columns: Record<keyof JobChange, string> = {
-  claimDeadline: "claim_deadline",
-  outputCid: "output_cid",
-  commitment: "commitment",
-  verdict: "verdict",
-  determinismClass: "determinism_class",
-  sealedOutputKey: "sealed_output_key",
-  sealedEncryptedKey: "sealed_encrypted_key",
-  outputKeyTx: "output_key_tx",
-  failureCode: "failure_code",
-  engineCrashes: "engine_crashes",
-  timings: "timings",
 };
 
 /**
@@ -141,7 +84,8 @@ export function openJournal(path: string, clock: Clock): Journal {
         const { changes } = db
           .query(
             `INSERT OR IGNORE INTO jobs (task_id, role, state, model_id, prompt_cid, user_address, created_at, updated_at)
-             VALUES (?, ?, 'assigned', ?, ?, ?, ?, ?)`,
+             SELECT ?1, ?2, 'assigned', ?3, ?4, ?5, ?6, ?7
+             WHERE NOT EXISTS (SELECT * FROM commitments WHERE task_id = ?1 AND role = ?2)`,
           )
           .run(
             assignment.jobId,
@@ -164,6 +108,15 @@ export function openJournal(path: string, clock: Clock): Journal {
     countByState: () => {
       const rows = db.query("SELECT state, count(*) AS jobs FROM jobs GROUP BY state").all() as Row[];
       return Object.fromEntries(rows.map((row) => [String(row["state"]), Number(row["jobs"])]));
+    },
+    prune: (time) => {
+      let forgotten = 0;
+      write(true, () => {
+        const jobs = db.query(`DELETE FROM jobs WHERE state IN (${finished}) AND updated_at < ?`).run(time);
+        db.query("DELETE FROM transactions WHERE status != 'pending' AND sent_at < ?").run(time);
+        forgotten = jobs.changes;
+      });
+      return forgotten;
     },
     advance: (key, to, change = {}, { durable = false } = {}) =>
       write(durable, () => {
@@ -191,65 +144,10 @@ export function openJournal(path: string, clock: Clock): Journal {
   };
 }
 
-function openDatabase(path: string): Database {
-  let db: Database | undefined;
-  try {
-    db = new Database(path, { create: true, strict: true });
-    if (path !== ":memory:") chmodSync(path, 0o600);
-    // First of all, since other commands may be opening the same file at this moment.
-    db.run("PRAGMA busy_timeout = 5000");
-    db.run("PRAGMA journal_mode = WAL");
-    db.run("PRAGMA foreign_keys = ON");
-    const check = db.query("PRAGMA quick_check").get() as Row | null;
-    if (check?.["quick_check"] !== "ok") throw new Error("quick_check");
-    migrate(db, path);
-    return db;
-  } catch (error) {
-    db?.close();
-    if (error instanceof BlfError) throw error;
-    const code = errorCode(error);
-    const corrupt = /SQLITE_(CORRUPT|NOTADB)/.test(code) || (error as Error).message === "quick_check";
-    throw new BlfError({
-      code: corrupt ? "JOURNAL_CORRUPT" : "JOURNAL_UNAVAILABLE",
-      message: corrupt ? `The journal ${path} is damaged` : `The journal ${path} cannot be opened (${code})`,
-      hint: corrupt
-        ? "Restore it from a copy: it guards this node against committing twice. Do not just delete it."
-        : "Check the permissions and the free space of the data directory.",
-      cause: error,
-    });
-  }
-}
-
 function unknownJob(key: JobKey): BlfError {
   return new BlfError({
     code: "JOURNAL_UNKNOWN_JOB",
     message: `The journal has no ${key.role} job ${key.taskId}`,
     hint: "This is a defect of the node: please report it with the log.",
   });
-}
-
-function fromRow(row: Row): JobRecord {
-  const text = (name: string) => (row[name] === null ? undefined : String(row[name]));
-  const bytes = (name: string) => (row[name] === null ? undefined : (row[name] as Uint8Array));
-  return {
-    taskId: String(row["task_id"]),
-    role: row["role"] as Role,
-    state: row["state"] as JobState,
-    modelId: String(row["model_id"]),
-    promptCid: String(row["prompt_cid"]),
-    userAddress: row["user_address"] as Address,
-    claimDeadline: row["claim_deadline"] === null ? undefined : Number(row["claim_deadline"]),
-    outputCid: text("output_cid"),
-    commitment: text("commitment"),
-    verdict: text("verdict") as Verdict | undefined,
-    determinismClass: text("determinism_class"),
-    sealedOutputKey: bytes("sealed_output_key"),
-    sealedEncryptedKey: bytes("sealed_encrypted_key"),
-    outputKeyTx: text("output_key_tx") as Hex | undefined,
-    failureCode: text("failure_code"),
-    engineCrashes: Number(row["engine_crashes"]),
-    timings: JSON.parse(String(row["timings"])) as Record<string, number>,
-    createdAt: Number(row["created_at"]),
-    updatedAt: Number(row["updated_at"]),
-  };
 }

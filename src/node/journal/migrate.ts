@@ -1,18 +1,34 @@
 import type { Database } from "bun:sqlite";
+import { chmodSync, rmSync } from "node:fs";
 import { BlfError } from "../../lib/errors.ts";
 import { migrations } from "./schema.ts";
 
-/** Runs the migrations that this database has not seen, all or none. @throws BlfError `JOURNAL_TOO_NEW` */
-export function migrate(db: Database, path: string): void {
-  if (readVersion(db) === migrations.length) return;
+/**
+ * Runs the migrations that this database has not seen, all or none. A journal that holds something is copied first, to
+ * `<path>.v<version>`.
+ * @param steps each brings the database from one version to the next
+ * @throws BlfError `JOURNAL_TOO_NEW`
+ */
+export function migrate(db: Database, path: string, steps: readonly string[] = migrations): void {
+  const before = readVersion(db);
+  if (before === steps.length) return;
+  if (before > steps.length) throw tooNew(path);
+  if (before > 0 && path !== ":memory:") copy(db, `${path}.v${before}`);
   db.transaction(() => {
     // Read again under the lock: a command that started at the same moment may have migrated in between.
     const version = readVersion(db);
-    if (version > migrations.length) throw tooNew(path);
-    if (version === migrations.length) return;
-    for (const migration of migrations.slice(version)) db.run(migration);
-    db.run(`PRAGMA user_version = ${migrations.length}`);
+    if (version > steps.length) throw tooNew(path);
+    if (version === steps.length) return;
+    for (const step of steps.slice(version)) db.run(step);
+    db.run(`PRAGMA user_version = ${steps.length}`);
   }).exclusive();
+}
+
+/** What lies there is from a migration that did not come to its end: the journal has gone on since. */
+function copy(db: Database, path: string): void {
+  rmSync(path, { force: true });
+  db.query("VACUUM INTO ?").run(path);
+  chmodSync(path, 0o600);
 }
 
 function readVersion(db: Database): number {

@@ -36,7 +36,8 @@ function codeOf(action: () => void): string | undefined {
 const begin = key.map(
   (k): Step =>
     (model, journal) => {
-      const isNew = !model.jobs.has(idOf(k));
+      // A job that was forgotten is known by what was promised.
+      const isNew = !model.jobs.has(idOf(k)) && !model.commitments.has(idOf(k));
       if (isNew) model.jobs.set(idOf(k), { state: "assigned", outputCid: undefined });
       expect(journal.begin(assignment(k.taskId, k.role))).toBe(isNew);
     },

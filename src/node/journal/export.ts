@@ -1,0 +1,110 @@
+import type { Database } from "bun:sqlite";
+import * as z from "zod/mini";
+import { BlfError } from "../../lib/errors.ts";
+import { migrations } from "./schema.ts";
+import { jobStates } from "./states.ts";
+
+const time = z.int().check(z.nonnegative());
+const text = z.string().check(z.maxLength(100_000));
+const role = z.enum(["leader", "verifier"]);
+const commitment = z.string().check(z.regex(/^[0-9a-f]{64}$/, "must be 64 hex digits"));
+const base64 = z.base64();
+
+/** The tables as they are stored, with bytes in base64. What is secret stays sealed with a key that only the wallet gives. */
+const documentSchema = z.strictObject({
+  format: z.literal("blindference-journal"),
+  /** Version of the tables. */
+  version: z.literal(migrations.length),
+  nodeAddress: z.string().check(z.regex(/^0x[0-9a-fA-F]{40}$/, "must be an address")),
+  exportedAt: z.iso.datetime(),
+  jobs: z.array(
+    z.strictObject({
+      task_id: text,
+      role,
+      state: z.enum(jobStates),
+      model_id: text,
+      prompt_cid: text,
+      user_address: text,
+      claim_deadline: z.nullable(z.int()),
+      output_cid: z.nullable(text),
+      commitment: z.nullable(commitment),
+      verdict: z.nullable(text),
+      determinism_class: z.nullable(text),
+      sealed_output_key: z.nullable(base64),
+      sealed_encrypted_key: z.nullable(base64),
+      output_key_tx: z.nullable(text),
+      failure_code: z.nullable(text),
+      engine_crashes: time,
+      timings: text,
+      created_at: time,
+      updated_at: time,
+    }),
+  ),
+  commitments: z.array(z.strictObject({ task_id: text, role, commitment, created_at: time })),
+  transactions: z.array(
+    z.strictObject({
+      purpose: text,
+      nonce: time,
+      hashes: text,
+      raw: text,
+      status: z.enum(["pending", "succeeded", "reverted"]),
+      sent_at: time,
+    }),
+  ),
+  facts: z.array(z.strictObject({ name: text, value: text })),
+});
+
+export type JournalDocument = z.infer<typeof documentSchema>;
+
+export const journalTables = ["jobs", "commitments", "transactions", "facts"] as const;
+
+/** Columns that hold bytes. */
+export const byteColumns: readonly string[] = ["sealed_output_key", "sealed_encrypted_key"];
+
+/** Everything that the journal knows, read at one moment. */
+export function exportJournal(db: Database, nodeAddress: string, now: Date): JournalDocument {
+  const tables = db.transaction(() => Object.fromEntries(journalTables.map((table) => [table, rowsOf(db, table)])))();
+  const head = {
+    format: "blindference-journal",
+    version: migrations.length,
+    nodeAddress,
+    exportedAt: now.toISOString(),
+  };
+  return documentSchema.parse({ ...head, ...tables });
+}
+
+function rowsOf(db: Database, table: string): Record<string, unknown>[] {
+  const rows = db.query(`SELECT * FROM ${table} ORDER BY 1, 2`).all() as Record<string, unknown>[];
+  return rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => [
+        name,
+        value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value,
+      ]),
+    ),
+  );
+}
+
+/** @throws BlfError `JOURNAL_EXPORT_INVALID` */
+export function parseJournalDocument(content: string): JournalDocument {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch (error) {
+    throw invalid("it is not JSON", error);
+  }
+  const { data, error } = documentSchema.safeParse(value);
+  if (data) return data;
+  const [issue] = error!.issues;
+  const place = issue!.path.map(String).join(".");
+  throw invalid(`${place === "" ? "" : `${place}: `}${issue!.message}`, error);
+}
+
+function invalid(reason: string, cause: unknown): BlfError {
+  return new BlfError({
+    code: "JOURNAL_EXPORT_INVALID",
+    message: `This is no journal that \`journal export\` of this version wrote: ${reason}`,
+    hint: "Export it again, with the same version of blindference on both machines.",
+    cause,
+  });
+}

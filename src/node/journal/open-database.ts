@@ -1,0 +1,38 @@
+import { Database } from "bun:sqlite";
+import { chmodSync } from "node:fs";
+import { BlfError, errorCode } from "../../lib/errors.ts";
+import { migrate } from "./migrate.ts";
+
+/**
+ * Opens the journal's file, creates it, or brings it up to date.
+ * @param path of the database file, or ":memory:"
+ * @throws BlfError `JOURNAL_CORRUPT`, `JOURNAL_TOO_NEW`, `JOURNAL_UNAVAILABLE`
+ */
+export function openDatabase(path: string): Database {
+  let db: Database | undefined;
+  try {
+    db = new Database(path, { create: true, strict: true });
+    if (path !== ":memory:") chmodSync(path, 0o600);
+    // First of all, since other commands may be opening the same file at this moment.
+    db.run("PRAGMA busy_timeout = 5000");
+    db.run("PRAGMA journal_mode = WAL");
+    db.run("PRAGMA foreign_keys = ON");
+    const check = db.query("PRAGMA quick_check").get() as { quick_check: string } | null;
+    if (check?.quick_check !== "ok") throw new Error("quick_check");
+    migrate(db, path);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof BlfError) throw error;
+    const code = errorCode(error);
+    const corrupt = /SQLITE_(CORRUPT|NOTADB)/.test(code) || (error as Error).message === "quick_check";
+    throw new BlfError({
+      code: corrupt ? "JOURNAL_CORRUPT" : "JOURNAL_UNAVAILABLE",
+      message: corrupt ? `The journal ${path} is damaged` : `The journal ${path} cannot be opened (${code})`,
+      hint: corrupt
+        ? "Restore it from a copy: it guards this node against committing twice. Do not just delete it."
+        : "Check the permissions and the free space of the data directory.",
+      cause: error,
+    });
+  }
+}
