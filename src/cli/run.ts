@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
+import { protectMemory } from "../lib/protect-memory.ts";
 import { version } from "../lib/version.ts";
 import { startDaemon } from "../node/daemon.ts";
 import { offeredModels } from "../node/models.ts";
@@ -27,6 +28,7 @@ export function register(program: Command): void {
 async function run(options: Options): Promise<void> {
   const session = openSession({ flags: toFlags(options) });
   const wallet = await unlock(session, options);
+  if (!protectMemory()) session.log.warn("this system does not keep the memory of the node out of core dumps");
   const stop = stopRequest();
   const daemon = await startDaemon({ ...session, wallet });
   if (process.stdout.isTTY) printBanner(session.config, wallet.address);

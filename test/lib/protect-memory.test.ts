@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { until } from "../helpers/until.ts";
+
+const source = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+
+const isLinux = process.platform === "linux";
+
+/** What the kernel says of the process: whether it may be dumped (prctl 3 is PR_GET_DUMPABLE). */
+const ask = `
+  const { dlopen } = await import("bun:ffi");
+  const { symbols } = dlopen("libc.so.6", { prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" } });
+  const dumpable = () => symbols.prctl(3, 0n, 0n, 0n, 0n);
+  const { protectMemory } = await import(${JSON.stringify(source("lib/protect-memory.ts"))});
+  console.log(JSON.stringify([dumpable(), protectMemory(), dumpable(), protectMemory()]));
+`;
+
+test.skipIf(!isLinux)("takes a process out of the reach of debuggers and dumps", () => {
+  const { stdout } = Bun.spawnSync([process.execPath, "-e", ask]);
+  expect(JSON.parse(stdout.toString())).toEqual([1, true, 0, true]);
+});
+
+test.skipIf(!isLinux).each([["__engine"], ["devnet", "--port-base", "0"]])(
+  "is what `%s` does first",
+  async (...args) => {
+    const child = Bun.spawn([process.execPath, source("main.ts"), ...args], {
+      env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent" },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+      // The engine talks to the process that started it.
+      ...(args[0] === "__engine" ? { ipc: () => {} } : {}),
+    });
+    try {
+      const limits = () => readFileSync(`/proc/${child.pid}/limits`, "utf8");
+      await until("no core may be written", () => /^Max core file size +0 +0 /m.test(limits()));
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  },
+);
