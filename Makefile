@@ -15,8 +15,9 @@ endif
 SOURCES := $(shell find src native -name '*.ts' -o -name '*.sol' -o -name '*.json') package.json bun.lock tsconfig.json
 TARGET ?=
 DEMO_FLAGS ?=
+FUZZ_FLAGS ?=
 
-.PHONY: build test lint demo bench clean format
+.PHONY: build test lint demo bench fuzz clean format
 
 build: dist/blindference$(if $(TARGET),-$(TARGET))
 
@@ -45,6 +46,9 @@ demo: dist/blindference
 
 bench: dist/blindference
 	$(BUN) test/bench/bench.ts
+
+fuzz: node_modules/.installed
+	$(BUN) test/fuzz/fuzz.ts $(FUZZ_FLAGS)
 
 clean:
 	rm -rf dist build node_modules .tools
