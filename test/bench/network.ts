@@ -1,21 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { type Address, parseEther, parseGwei } from "viem";
-import { createChain } from "../../src/chain/clients.ts";
-import { createSender } from "../../src/chain/sender.ts";
-import { createMemoryTransactionStore } from "../../src/chain/transaction-store.ts";
-import { createCofhe } from "../../src/cofhe/client.ts";
-import { systemRandom } from "../../src/crypto/random.ts";
+import { type Address, parseEther } from "viem";
 import type { Devnet } from "../../src/devnet/devnet.ts";
-import { createRequesterClient } from "../../src/icl/requester.ts";
-import { createDownloader } from "../../src/ipfs/download.ts";
+import { openDevnetRequester } from "../../src/devnet/requester.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
-import { deposit } from "../../src/requester/deposit.ts";
-import { createPrivateKey } from "../../src/wallet/private-key.ts";
-import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 import { type BenchNode, startNode } from "./node.ts";
 
 export type DevnetProcess = Pick<Devnet, "endpoints" | "addresses" | "variables"> & {
@@ -57,7 +48,12 @@ export async function startBenchNetwork(options: BenchNetworkOptions): Promise<B
     for (const [index, environment] of options.nodes.entries())
       nodes.push(await startNode({ executable, directory: join(directory, `node-${index}`), devnet, environment }));
     const [leader, ...verifiers] = nodes.map(({ address }) => address) as [Address, ...Address[]];
-    const opened = await openRequester(devnet);
+    const opened = await openDevnetRequester({
+      devnet: { ...devnet, treasury: devnet.variables["BLF_PAYMENT_TREASURY_ADDRESS"] as Address },
+      credits: parseEther("100"),
+      log: createLogger({ level: "error", format: "text", clock, write: console.error }),
+      signal: AbortSignal.timeout(30_000),
+    });
     requester = { ...opened, client: { ...opened.client, quorumPreview: async () => ({ leader, verifiers }) } };
     return { nodes, requester, stop };
   } catch (error) {
@@ -93,31 +89,4 @@ function withFunding(devnet: Omit<DevnetProcess, "fund">): DevnetProcess {
     if (!response.ok) throw new Error(`the devnet does not fund: HTTP ${response.status}`);
   };
   return { ...devnet, fund };
-}
-
-async function openRequester(devnet: DevnetProcess): Promise<RequesterContext> {
-  const { endpoints, addresses, variables } = devnet;
-  const log = createLogger({ level: "error", format: "text", clock, write: console.error });
-  const wallet = walletFromPrivateKey(createPrivateKey());
-  await devnet.fund(wallet.address);
-  const chain = createChain({ rpcUrl: endpoints.rpc, chainId: 31_337 });
-  const store = createMemoryTransactionStore();
-  const maxFeePerGas = parseGwei("10");
-  const sender = createSender({ chain, account: wallet.account, store, clock, log, maxFeePerGas });
-  const common = { fetch: globalThis.fetch, clock };
-  const client = createRequesterClient({ ...common, iclUrl: endpoints.icl, paymentUrl: endpoints.payment });
-  const treasury = variables["BLF_PAYMENT_TREASURY_ADDRESS"] as Address;
-  const payment = { client, sender, blind: addresses.blind, treasury, amount: parseEther("100"), id: "bench" };
-  await deposit({ ...payment, signal: AbortSignal.timeout(30_000) });
-  return {
-    address: wallet.address,
-    client,
-    chain,
-    sender,
-    cofhe: createCofhe({ account: wallet.account, rpcUrl: endpoints.rpc, chainId: 31_337, clock, log }),
-    downloader: createDownloader({ ...common, gateways: [endpoints.ipfs], log }),
-    keyStore: addresses.promptKeyStore,
-    clock,
-    random: systemRandom,
-  };
 }

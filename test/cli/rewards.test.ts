@@ -1,69 +1,39 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { type Address, createWalletClient, http, keccak256, parseEther, toHex } from "viem";
+import { createWalletClient, http, keccak256, parseEther, toHex } from "viem";
 import { hardhat } from "viem/chains";
 import { rewardAccumulatorAbi } from "../../src/chain/abi/reward-accumulator.ts";
-import { type Chain, createChain } from "../../src/chain/clients.ts";
 import { outputs } from "../../src/cli/rewards.ts";
 import { outputs as withdrawOutputs } from "../../src/cli/withdraw.ts";
 import { devnetAccounts } from "../../src/devnet/accounts.ts";
-import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
-import { systemClock } from "../../src/lib/clock.ts";
-import { createPrivateKey } from "../../src/wallet/private-key.ts";
-import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
-import { captureLog } from "../helpers/capture-log.ts";
-import { type RpcProxy, startRpcProxy } from "../helpers/rpc-proxy.ts";
 import { until } from "../helpers/until.ts";
+import { useChainWorld } from "./chain-command.ts";
 import { errorText, jsonErrorText } from "./expect-error.ts";
-import { keystoreDirectory } from "./keystore-directory.ts";
 import { runCli } from "./run-cli.ts";
 
 setDefaultTimeout(120_000);
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const day = 86_400;
-let devnet: Devnet;
-let chain: Chain;
-let proxy: RpcProxy;
-let node: Awaited<ReturnType<typeof keystoreDirectory>>;
-let address: Address;
-let env: Record<string, string>;
-
-beforeAll(async () => {
-  devnet = await startDevnet({ portBase: 0, clock: systemClock, log: captureLog().log });
-  chain = createChain({ rpcUrl: devnet.endpoints.rpc, chainId: 31_337 });
-});
-afterAll(() => devnet?.stop());
-beforeEach(async () => {
-  proxy = await startRpcProxy(devnet.endpoints.rpc);
-  const key = createPrivateKey();
-  address = walletFromPrivateKey(key).address;
-  await devnet.fund(address);
-  node = await keystoreDirectory(key);
-  env = { ...devnet.variables, ...node.unlocked, BLF_RPC_URL: proxy.url };
-});
-afterEach(async () => {
-  node[Symbol.dispose]();
-  await proxy.stop();
-});
+const world = useChainWorld();
 
 const today = () => BigInt(Math.floor(Date.now() / 1000 / day));
 
 /** Credits the node as the coordinator would. */
 async function accrue(cycle: bigint, amount: bigint, role = 0): Promise<void> {
-  const transport = http(devnet.endpoints.rpc);
+  const transport = http(world.devnet.endpoints.rpc);
   const wallet = createWalletClient({ account: devnetAccounts().icl, chain: hardhat, transport });
   const hash = await wallet.writeContract({
-    address: devnet.addresses.rewardAccumulator,
+    address: world.devnet.addresses.rewardAccumulator,
     abi: rewardAccumulatorAbi,
     functionName: "accrue",
-    args: [address, cycle, 1n, role, amount, keccak256(toHex("job"))],
+    args: [world.address, cycle, 1n, role, amount, keccak256(toHex("job"))],
   });
-  await chain.client.waitForTransactionReceipt({ hash });
+  await world.chain.client.waitForTransactionReceipt({ hash });
 }
 
 async function json(args: string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await runCli([...args, "--json"], { env });
+  const { code, stdout, stderr } = await runCli([...args, "--json"], { env: world.env });
   expect([code, stderr]).toEqual([0, ""]);
   const document = JSON.parse(stdout) as Record<string, unknown>;
   const schema = args[0] === "withdraw" ? withdrawOutputs.withdraw : outputs[`rewards ${args[1]}`]!;
@@ -76,10 +46,10 @@ test("what is over is claimed, what runs is explained, and nothing is claimed tw
   await accrue(cycle - 2n, parseEther("0.2"), 1);
   await accrue(cycle - 1n, parseEther("0.6"));
   await accrue(cycle, parseEther("5"));
-  const status = await runCli(["rewards", "status"], { env });
+  const status = await runCli(["rewards", "status"], { env: world.env });
   expect(status.stdout).toBe(
     [
-      `node       ${address}`,
+      `node       ${world.address}`,
       "pending    5.8 BLIND",
       "claimable  0.8 BLIND: blindference rewards claim",
       "",
@@ -103,46 +73,50 @@ test("what is over is claimed, what runs is explained, and nothing is claimed tw
     claimableWei: "0",
     cycles: [{ state: "pending" }, { state: "released", accruedWei: `${parseEther("0.6")}` }, { state: "released" }],
   });
-  expect(await chain.client.getTransactionCount({ address })).toBe(2);
-  expect(errorText(await runCli(["rewards", "claim"], { env }))).toContain("75 Nothing can be claimed now");
+  expect(await world.chain.client.getTransactionCount({ address: world.address })).toBe(2);
+  expect(errorText(await runCli(["rewards", "claim"], { env: world.env }))).toContain("75 Nothing can be claimed now");
 });
 
 test("kill -9 after the claim was sent: the same command reports it", async () => {
   const cycle = today() - 1n;
   await accrue(cycle, 123n);
-  proxy.rule("eth_getTransactionReceipt", () => ({ result: null }));
+  world.proxy.rule("eth_getTransactionReceipt", () => ({ result: null }));
   const child = Bun.spawn([process.execPath, main, "rewards", "claim"], {
-    env: { ...env, HOME: node.dir, PATH: "/usr/bin:/bin" },
+    env: { ...world.env, HOME: world.node.dir, PATH: "/usr/bin:/bin" },
     stdout: "ignore",
     stderr: "ignore",
   });
-  await until("it is mined", async () => (await chain.client.getTransactionCount({ address })) === 1, {
-    timeoutMs: 60_000,
-  });
+  await until(
+    "it is mined",
+    async () => (await world.chain.client.getTransactionCount({ address: world.address })) === 1,
+    {
+      timeoutMs: 60_000,
+    },
+  );
   child.kill("SIGKILL");
   await child.exited;
-  proxy.rule("eth_getTransactionReceipt", undefined);
+  world.proxy.rule("eth_getTransactionReceipt", undefined);
   expect(await json(["rewards", "claim"])).toMatchObject({
     claimedWei: "123",
     claimed: [{ cycle: `${cycle}`, amountWei: "123", resumed: true }],
   });
   expect(await json(["rewards", "claim"])).toMatchObject({ claimedWei: "0", claimed: [] });
-  expect(await chain.client.getTransactionCount({ address })).toBe(1);
+  expect(await world.chain.client.getTransactionCount({ address: world.address })).toBe(1);
 });
 
 test("an RPC that serves almost no blocks: the search says where it ended, and a known cycle can be claimed", async () => {
   const cycle = today() - 1n;
   await accrue(cycle, 77n);
-  await chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
-  await chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
-  await chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
-  proxy.rule("eth_getLogs", (call, forward) => {
+  await world.chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
+  await world.chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
+  await world.chain.client.request({ method: "anvil_mine", params: ["0x3e8"] } as unknown as { method: "eth_chainId" });
+  world.proxy.rule("eth_getLogs", (call, forward) => {
     const [{ fromBlock, toBlock }] = call.params as [{ fromBlock: string; toBlock: string }];
     if (Number(toBlock) - Number(fromBlock) >= 12)
       return { error: { code: -32_005, message: "query exceeds max block range" } };
     return forward();
   });
-  const status = await runCli(["rewards", "status"], { env });
+  const status = await runCli(["rewards", "status"], { env: world.env });
   expect(status.stdout).toMatch(/The RPC serves few blocks at a time: nothing before block \d+ was searched\./);
   expect(await json(["rewards", "status"])).toMatchObject({ complete: false, cycles: [] });
   expect(await json(["rewards", "claim", "--cycle", `${cycle}`])).toMatchObject({ claimedWei: "77", fromBlock: null });
@@ -150,10 +124,12 @@ test("an RPC that serves almost no blocks: the search says where it ended, and a
 
 test("what cannot be a number, or is not configured", async () => {
   const lines = [
-    jsonErrorText(await runCli(["rewards", "claim", "--cycle", "1e3", "--json"], { env })),
-    jsonErrorText(await runCli(["rewards", "status", "--from-block", "-1", "--json"], { env })),
-    jsonErrorText(await runCli(["jobs", "claim", "--cycle", "x", "--json"], { env })),
-    jsonErrorText(await runCli(["rewards", "status", "--json"], { env: { ...node.unlocked, BLF_NETWORK: "devnet" } })),
+    jsonErrorText(await runCli(["rewards", "claim", "--cycle", "1e3", "--json"], { env: world.env })),
+    jsonErrorText(await runCli(["rewards", "status", "--from-block", "-1", "--json"], { env: world.env })),
+    jsonErrorText(await runCli(["jobs", "claim", "--cycle", "x", "--json"], { env: world.env })),
+    jsonErrorText(
+      await runCli(["rewards", "status", "--json"], { env: { ...world.node.unlocked, BLF_NETWORK: "devnet" } }),
+    ),
   ];
   expect(lines).toMatchInlineSnapshot(`
     [

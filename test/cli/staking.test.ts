@@ -1,24 +1,20 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { type Address, formatEther, parseEther } from "viem";
+import { formatEther, parseEther } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { stakingAbi } from "../../src/chain/abi/staking.ts";
-import { type Chain, createChain } from "../../src/chain/clients.ts";
 import { contractCall } from "../../src/chain/contract-call.ts";
 import { createSender } from "../../src/chain/sender.ts";
 import { readStake } from "../../src/chain/staking.ts";
 import { createMemoryTransactionStore } from "../../src/chain/transaction-store.ts";
 import { outputs } from "../../src/cli/staking.ts";
 import { devnetAccounts } from "../../src/devnet/accounts.ts";
-import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { createPrivateKey } from "../../src/wallet/private-key.ts";
-import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 import { captureLog } from "../helpers/capture-log.ts";
-import { dropReply, type RpcProxy, startRpcProxy } from "../helpers/rpc-proxy.ts";
+import { dropReply } from "../helpers/rpc-proxy.ts";
 import { until } from "../helpers/until.ts";
+import { useChainWorld } from "./chain-command.ts";
 import { errorText } from "./expect-error.ts";
-import { keystoreDirectory } from "./keystore-directory.ts";
 import { runCli } from "./run-cli.ts";
 import { enter, runOnTerminal } from "./terminal.ts";
 
@@ -26,37 +22,14 @@ setDefaultTimeout(120_000);
 
 const { log } = captureLog();
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
-let devnet: Devnet;
-let chain: Chain;
-let proxy: RpcProxy;
-let node: Awaited<ReturnType<typeof keystoreDirectory>>;
-let address: Address;
-let env: Record<string, string>;
+const world = useChainWorld();
 
-beforeAll(async () => {
-  devnet = await startDevnet({ portBase: 0, clock: systemClock, log });
-  chain = createChain({ rpcUrl: devnet.endpoints.rpc, chainId: 31_337 });
-});
-afterAll(() => devnet?.stop());
-beforeEach(async () => {
-  proxy = await startRpcProxy(devnet.endpoints.rpc);
-  const key = createPrivateKey();
-  address = walletFromPrivateKey(key).address;
-  await devnet.fund(address);
-  node = await keystoreDirectory(key);
-  env = { ...devnet.variables, ...node.unlocked, BLF_RPC_URL: proxy.url };
-});
-afterEach(async () => {
-  node[Symbol.dispose]();
-  await proxy.stop();
-});
-
-const stakeOf = () => readStake(chain, devnet.addresses, address);
-const sent = () => proxy.calls.filter(({ method }) => method === "eth_sendRawTransaction").length;
+const stakeOf = () => readStake(world.chain, world.devnet.addresses, world.address);
+const sent = () => world.proxy.calls.filter(({ method }) => method === "eth_sendRawTransaction").length;
 
 /** The checked document of a command that succeeds. */
 async function run(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await runCli(["staking", ...args, "--json"], { env });
+  const { code, stdout, stderr } = await runCli(["staking", ...args, "--json"], { env: world.env });
   expect([code, stderr]).toEqual([0, ""]);
   const document = JSON.parse(stdout) as Record<string, unknown>;
   expect(outputs[`staking ${args[0]}`]!.safeParse(document).error).toBeUndefined();
@@ -67,7 +40,7 @@ async function run(...args: string[]): Promise<Record<string, unknown>> {
 async function runAndKill(args: string[], transactions: number): Promise<void> {
   const before = sent();
   const child = Bun.spawn([process.execPath, main, "staking", ...args], {
-    env: { ...env, HOME: node.dir, PATH: "/usr/bin:/bin" },
+    env: { ...world.env, HOME: world.node.dir, PATH: "/usr/bin:/bin" },
     stdout: "ignore",
     stderr: "ignore",
   });
@@ -79,12 +52,19 @@ async function runAndKill(args: string[], transactions: number): Promise<void> {
 async function recordFailure(): Promise<void> {
   const account = devnetAccounts().icl as PrivateKeyAccount;
   const store = createMemoryTransactionStore();
-  const sender = createSender({ chain, account, store, clock: systemClock, log, maxFeePerGas: 10n ** 10n });
+  const sender = createSender({
+    chain: world.chain,
+    account,
+    store,
+    clock: systemClock,
+    log,
+    maxFeePerGas: 10n ** 10n,
+  });
   const call = contractCall({
-    address: devnet.addresses.staking,
+    address: world.devnet.addresses.staking,
     abi: stakingAbi,
     functionName: "recordFailure",
-    args: [address],
+    args: [world.address],
   });
   await sender.send({ purpose: "fail", action: "record a failure", call });
 }
@@ -92,9 +72,9 @@ async function recordFailure(): Promise<void> {
 describe("a command that is interrupted", () => {
   test("kill -9 after the stake was sent: the same command waits for it, and another one stakes again", async () => {
     // The transactions are mined, but nobody hears of the receipt of the second one.
-    proxy.rule("eth_getTransactionReceipt", (_call, forward) => (sent() < 2 ? forward() : { result: null }));
+    world.proxy.rule("eth_getTransactionReceipt", (_call, forward) => (sent() < 2 ? forward() : { result: null }));
     await runAndKill(["stake", "1000"], 2);
-    proxy.rule("eth_getTransactionReceipt", undefined);
+    world.proxy.rule("eth_getTransactionReceipt", undefined);
     await until("it is mined", async () => (await stakeOf()).staked > 0n);
 
     const again = await run("stake", "1000");
@@ -107,34 +87,34 @@ describe("a command that is interrupted", () => {
   });
 
   test("kill -9 after the approval: the same command goes on with the stake, and approves once", async () => {
-    proxy.rule("eth_getTransactionReceipt", () => ({ result: null }));
+    world.proxy.rule("eth_getTransactionReceipt", () => ({ result: null }));
     await runAndKill(["stake", "1500"], 1);
-    proxy.rule("eth_getTransactionReceipt", undefined);
+    world.proxy.rule("eth_getTransactionReceipt", undefined);
     expect(await run("stake", "1500")).toMatchObject({ stakedWei: parseEther("1500").toString() });
-    expect(await chain.client.getTransactionCount({ address })).toBe(2);
+    expect(await world.chain.client.getTransactionCount({ address: world.address })).toBe(2);
   });
 
   test("the reply to the unstake is lost: the same command finds it mined, and a third one is told so", async () => {
     await run("stake", "1000");
-    proxy.rule("eth_sendRawTransaction", dropReply);
-    const lost = await runCli(["staking", "unstake"], { env });
+    world.proxy.rule("eth_sendRawTransaction", dropReply);
+    const lost = await runCli(["staking", "unstake"], { env: world.env });
     expect(errorText(lost)).toContain("75 Cannot unstake: the RPC does not answer [CHAIN_UNREACHABLE]");
-    proxy.rule("eth_sendRawTransaction", undefined);
+    world.proxy.rule("eth_sendRawTransaction", undefined);
     await until("it is mined", async () => (await stakeOf()).unbonding > 0n);
     const again = await run("unstake");
     expect(again).toMatchObject({ resumed: true, stakedWei: "0", amountWei: parseEther("1000").toString() });
-    expect(await chain.client.getTransactionCount({ address })).toBe(3);
-    expect(errorText(await runCli(["staking", "unstake"], { env }))).toContain("STAKE_ALREADY_UNBONDING");
+    expect(await world.chain.client.getTransactionCount({ address: world.address })).toBe(3);
+    expect(errorText(await runCli(["staking", "unstake"], { env: world.env }))).toContain("STAKE_ALREADY_UNBONDING");
   });
 });
 
 describe("status", () => {
   test("says how far a slash is", async () => {
     await run("stake", "1000");
-    const text = async () => (await runCli(["staking", "status"], { env })).stdout;
+    const text = async () => (await runCli(["staking", "status"], { env: world.env })).stdout;
     expect(await text()).toBe(
       [
-        `node       ${address}`,
+        `node       ${world.address}`,
         "staked     1000 BLIND",
         "unbonding  nothing",
         "active     yes",
@@ -159,7 +139,7 @@ describe("status", () => {
   test("counts the time down", async () => {
     await run("stake", "1000");
     await run("unstake");
-    const { stdout } = await runCli(["staking", "status"], { env });
+    const { stdout } = await runCli(["staking", "status"], { env: world.env });
     expect(stdout).toMatch(/^unbonding {2}1000 BLIND, free in (?:4 d|3 d 23 h) \(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)$/m);
   });
 });
@@ -167,7 +147,7 @@ describe("status", () => {
 test("on a terminal unstaking is asked for first, and no means nothing is sent", async () => {
   await run("stake", "1000");
   const before = sent();
-  await using terminal = runOnTerminal(["staking", "unstake"], { env });
+  await using terminal = runOnTerminal(["staking", "unstake"], { env: world.env });
   await terminal.see("Take out 1000 BLIND?");
   terminal.type("n");
   terminal.type(enter);

@@ -2,23 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { type Address, getAddress, parseEther, parseGwei } from "viem";
+import { type Address, getAddress, parseEther } from "viem";
 import { buildTinyModel } from "../../native/tiny-model.ts";
-import { createChain } from "../../src/chain/clients.ts";
-import { createSender } from "../../src/chain/sender.ts";
-import { createMemoryTransactionStore } from "../../src/chain/transaction-store.ts";
-import { createCofhe } from "../../src/cofhe/client.ts";
-import { systemRandom } from "../../src/crypto/random.ts";
 import type { JobSnapshot } from "../../src/devnet/coordinator/views.ts";
 import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
-import { createRequesterClient, type QuorumPreview } from "../../src/icl/requester.ts";
-import { createDownloader } from "../../src/ipfs/download.ts";
+import { openDevnetRequester } from "../../src/devnet/requester.ts";
+import type { QuorumPreview } from "../../src/icl/requester.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
-import { deposit } from "../../src/requester/deposit.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
-import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 
 export const password = "correct horse battery staple";
 export const modelId = "tiny-e2e";
@@ -86,7 +79,12 @@ export async function startNetwork(options: NetworkOptions): Promise<TestNetwork
       startNode(options.executable, join(directory, `node-${index}`), devnet, { ...extra, BLF_MODELS: models }),
     );
     nodes.push(...(await Promise.all(started)));
-    requester = await openRequester(devnet);
+    requester = await openDevnetRequester({
+      devnet,
+      credits: parseEther("10"),
+      log,
+      signal: AbortSignal.timeout(30_000),
+    });
     const context = requester;
     return {
       directory,
@@ -171,41 +169,4 @@ function freePort(): number {
   const { port } = server;
   server.stop(true);
   return port;
-}
-
-async function openRequester(devnet: Devnet): Promise<RequesterContext> {
-  const { endpoints, addresses } = devnet;
-  const wallet = walletFromPrivateKey(createPrivateKey());
-  await devnet.fund(wallet.address);
-  const chain = createChain({ rpcUrl: endpoints.rpc, chainId: 31_337 });
-  const sender = createSender({
-    chain,
-    account: wallet.account,
-    store: createMemoryTransactionStore(),
-    clock,
-    log,
-    maxFeePerGas: parseGwei("10"),
-  });
-  const common = { fetch: globalThis.fetch, clock };
-  const client = createRequesterClient({ ...common, iclUrl: endpoints.icl, paymentUrl: endpoints.payment });
-  await deposit({
-    client,
-    sender,
-    blind: addresses.blind,
-    treasury: devnet.treasury,
-    amount: parseEther("10"),
-    id: "e2e",
-    signal: AbortSignal.timeout(30_000),
-  });
-  return {
-    address: wallet.address,
-    client,
-    chain,
-    sender,
-    cofhe: createCofhe({ account: wallet.account, rpcUrl: endpoints.rpc, chainId: 31_337, clock, log }),
-    downloader: createDownloader({ ...common, gateways: [endpoints.ipfs], log }),
-    keyStore: addresses.promptKeyStore,
-    clock,
-    random: systemRandom,
-  };
 }

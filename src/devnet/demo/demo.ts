@@ -3,23 +3,15 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Address, getAddress, parseEther } from "viem";
 import { buildTinyModel } from "../../../native/tiny-model.ts";
-import { createChain } from "../../chain/clients.ts";
-import { createSender } from "../../chain/sender.ts";
-import { createMemoryTransactionStore } from "../../chain/transaction-store.ts";
-import { createCofhe } from "../../cofhe/client.ts";
 import { systemRandom } from "../../crypto/random.ts";
-import { createRequesterClient } from "../../icl/requester.ts";
-import { createDownloader } from "../../ipfs/download.ts";
 import { systemClock as clock } from "../../lib/clock.ts";
 import { allOrAbort } from "../../lib/concurrent.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { RequesterContext } from "../../requester/context.ts";
-import { deposit } from "../../requester/deposit.ts";
 import { type InferResult, infer } from "../../requester/infer.ts";
-import { createPrivateKey } from "../../wallet/private-key.ts";
-import { walletFromPrivateKey } from "../../wallet/wallet.ts";
 import type { JobSnapshot } from "../coordinator/views.ts";
 import { type Devnet, startDevnet } from "../devnet.ts";
+import { openDevnetRequester } from "../requester.ts";
 import { createNodeProcess, type NodeProcess } from "./node-process.ts";
 import type { DemoReport } from "./report.ts";
 import { waitForSettlement } from "./settlement.ts";
@@ -105,7 +97,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
 
     const requester = await stage(
       "credits",
-      () => openRequester(network, options),
+      () => openDevnetRequester({ devnet: network, credits, log: options.log, signal }),
       () => "the requester has bought credits",
     );
     try {
@@ -142,37 +134,6 @@ function prepareModel(directory: string, given: string | undefined) {
   const id = given ? basename(given).replace(/\.gguf$/i, "") : "demo-tiny";
   const models = { [id]: { path, max_tokens: maxTokens } };
   return { id, variables: { BLF_MODELS: JSON.stringify(models), BLF_SUPPORTED_MODEL_IDS: "" } };
-}
-
-async function openRequester(devnet: Devnet, { log, signal }: DemoOptions): Promise<RequesterContext> {
-  const wallet = walletFromPrivateKey(createPrivateKey());
-  await devnet.fund(wallet.address);
-  const { endpoints, addresses } = devnet;
-  const chain = createChain({ rpcUrl: endpoints.rpc, chainId: 31_337 });
-  const store = createMemoryTransactionStore();
-  const sender = createSender({
-    chain,
-    account: wallet.account,
-    store,
-    clock,
-    log,
-    maxFeePerGas: parseEther("0.00000001"),
-  });
-  const common = { fetch: globalThis.fetch, clock };
-  const client = createRequesterClient({ ...common, iclUrl: endpoints.icl, paymentUrl: endpoints.payment });
-  const { blind, promptKeyStore } = addresses;
-  await deposit({ client, sender, blind, treasury: devnet.treasury, amount: credits, id: "demo", signal });
-  return {
-    address: wallet.address,
-    client,
-    chain,
-    sender,
-    cofhe: createCofhe({ account: wallet.account, rpcUrl: endpoints.rpc, chainId: 31_337, clock, log }),
-    downloader: createDownloader({ ...common, gateways: [endpoints.ipfs], log }),
-    keyStore: promptKeyStore,
-    clock,
-    random: systemRandom,
-  };
 }
 
 function ask(requester: RequesterContext, options: DemoOptions, modelId: string): Promise<InferResult> {
