@@ -14,12 +14,14 @@ endif
 
 SOURCES := $(shell find src native -name '*.ts' -o -name '*.sol' -o -name '*.json') package.json bun.lock tsconfig.json
 TARGET ?=
+# Libraries for a GPU that go into the file: cuda or vulkan.
+ENGINE ?=
 DEMO_FLAGS ?=
 FUZZ_FLAGS ?=
 
-.PHONY: build test lint demo bench fuzz clean format
+.PHONY: sim build test lint demo bench fuzz clean format
 
-build: dist/blindference$(if $(TARGET),-$(TARGET))
+build: dist/blindference$(if $(TARGET),-$(TARGET))$(if $(ENGINE),-$(ENGINE))
 
 dist/blindference: $(SOURCES) node_modules/.installed
 	$(BUN) native/build.ts --out $@
@@ -27,8 +29,10 @@ dist/blindference: $(SOURCES) node_modules/.installed
 dist/blindference-test: $(SOURCES) node_modules/.installed
 	$(BUN) native/build.ts --test-faults --out $@
 
-dist/blindference-$(TARGET): $(SOURCES) node_modules/.installed
-	$(BUN) native/build.ts --target $(TARGET) --out $@
+ifneq ($(TARGET)$(ENGINE),)
+dist/blindference$(if $(TARGET),-$(TARGET))$(if $(ENGINE),-$(ENGINE)): $(SOURCES) node_modules/.installed
+	$(BUN) native/build.ts $(if $(TARGET),--target $(TARGET)) $(if $(ENGINE),--engine $(ENGINE)) --out $@
+endif
 
 test: lint dist/blindference dist/blindference-test
 	$(BUN) test --timeout 60000
@@ -37,12 +41,17 @@ lint: node_modules/.installed
 	$(BUN) x tsc --noEmit
 	$(BUN) x biome ci --error-on-warnings --colors=off
 	$(BUN) native/contracts.ts --check
+	$(BUN) native/engine-packages.ts --check
 
 format: node_modules/.installed
 	$(BUN) x biome check --write
 
 demo: dist/blindference
 	dist/blindference demo $(DEMO_FLAGS)
+
+# The node in a simulated network, under faults that a seed decides: SIM_RUNS=2000 make sim, SEED=7 make sim.
+sim: node_modules/.installed
+	$(BUN) test/sim/run.ts
 
 bench: dist/blindference
 	$(BUN) test/bench/bench.ts

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type GpuEngine, gpuEngines } from "../src/inference/llama/packs/gpu-packages.ts";
 import { hostTarget, targets } from "../src/inference/llama/platform.ts";
 import { packagesOf } from "./cross.ts";
-import { cachedPack, packContent } from "./pack.ts";
+import { installEngine } from "./engines.ts";
+import { cachedPack, gpuPackContent, packContent } from "./pack.ts";
 import { type Platform, platformOf } from "./platforms.ts";
 import { embedPack, embedTfhe, trimNodeLlamaCpp } from "./plugins.ts";
 
@@ -12,6 +14,8 @@ export type BuildOptions = {
   platform: Platform;
   /** Path of the executable. Its base name is part of its bytes. */
   out: string;
+  /** Libraries for a GPU that go into the file, so that the machine need not download them. */
+  engine?: GpuEngine | undefined;
   /** Compiles in the switches with which tests make a node misbehave. */
   testFaults: boolean;
   /** The checkout. */
@@ -32,7 +36,10 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
   const packages = packagesOf(platform, root);
   const runtime = join(packages, "node_modules", platform.runtimePackage, "bin", "bun");
   if (!existsSync(runtime)) throw new Error(`${platform.runtimePackage} is not installed: run \`bun install\``);
-  const pack = cachedPack(packContent(platform, packages, print), join(root, "build", "packs"));
+  const packs = {
+    cpu: cachedPack(packContent(platform, packages, print), join(root, "build", "packs")),
+    gpu: options.engine && (await gpuPack(options, options.engine)),
+  };
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const staging = join(root, "build", "out", `${platform.target}-${process.pid}`);
   const staged = join(staging, basename(options.out));
@@ -41,7 +48,7 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
     const result = await Bun.build({
       root: join(root, "src"),
       entrypoints: entries.map((entry) => join(root, entry)).filter((path, index) => index === 0 || existsSync(path)),
-      plugins: [embedPack(pack), trimNodeLlamaCpp(root), embedTfhe],
+      plugins: [embedPack(packs.cpu, { gpu: packs.gpu }), trimNodeLlamaCpp(root), embedTfhe],
       external: ["@node-llama-cpp/*", "electron"],
       loader: { ".wasm": "file" },
       define: { BLF_TEST_BUILD: String(options.testFaults), BLF_VERSION: JSON.stringify(version) },
@@ -64,7 +71,8 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
     if (!result.success) throw new AggregateError(result.logs, "the sources do not bundle");
     chmodSync(staged, 0o755);
     const content = readFileSync(staged);
-    if (content.length > largestSize) throw new Error(`${content.length} bytes are more than ${largestSize}`);
+    const most = largestSize + (packs.gpu ? statSync(packs.gpu).size : 0);
+    if (content.length > most) throw new Error(`${content.length} bytes are more than ${most}`);
     mkdirSync(dirname(options.out), { recursive: true });
     renameSync(staged, options.out);
     const sha256 = createHash("sha256").update(content).digest("hex");
@@ -74,10 +82,21 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
   }
 }
 
-/** `bun native/build.ts [--target linux-x64] [--out dist/blindference] [--test-faults]` */
+async function gpuPack({ platform, root, print }: BuildOptions, engine: GpuEngine): Promise<string> {
+  const installed = await installEngine({ engine, target: platform.target, root, print });
+  // Half a gigabyte at the highest level would take a quarter of an hour, for a tenth of the size.
+  return cachedPack(gpuPackContent(platform, installed, print), join(root, "build", "packs"), { level: 9 });
+}
+
+/** `bun native/build.ts [--target linux-x64] [--out dist/blindference] [--engine cuda|vulkan] [--test-faults]` */
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { target: { type: "string" }, out: { type: "string" }, "test-faults": { type: "boolean" } },
+    options: {
+      target: { type: "string" },
+      out: { type: "string" },
+      engine: { type: "string" },
+      "test-faults": { type: "boolean" },
+    },
   });
   const target = values.target ?? hostTarget();
   const platform = platformOf(target);
@@ -85,12 +104,20 @@ async function main(): Promise<void> {
     console.error(`unknown target ${target}: choose one of ${targets.join(", ")}`);
     process.exit(2);
   }
+  const engine = gpuEngines.find((known) => known === values.engine);
+  if (values.engine !== undefined && !engine) {
+    console.error(`unknown engine ${values.engine}: choose one of ${gpuEngines.join(", ")}`);
+    process.exit(2);
+  }
   const root = resolve(import.meta.dir, "..");
   const testFaults = values["test-faults"] ?? false;
-  const suffix = platform.target === hostTarget() ? "" : `-${platform.target}`;
+  const suffix = [platform.target === hostTarget() ? "" : platform.target, engine ?? ""]
+    .filter(Boolean)
+    .map((part) => `-${part}`)
+    .join("");
   const out = resolve(values.out ?? join(root, "dist", `blindference${testFaults ? "-test" : ""}${suffix}`));
   const started = performance.now();
-  const result = await buildExecutable({ platform, out, testFaults, root, print: (line) => console.log(line) });
+  const result = await buildExecutable({ platform, out, engine, testFaults, root, print: (line) => console.log(line) });
   console.log(
     `${result.out}: ${result.bytes} bytes for ${platform.target} in ${Math.round(performance.now() - started)} ms`,
   );

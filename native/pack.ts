@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync,
 import { join } from "node:path";
 import { librariesOfPackage } from "../src/inference/llama/native-checkout.ts";
 import { encodePack, type PackedFile, type PackHeader, packMagic } from "../src/inference/llama/pack.ts";
+import type { InstalledPack } from "../src/inference/llama/packs/pack-directory.ts";
 import { fileRole, type Target } from "../src/inference/llama/platform.ts";
 import type { Platform } from "./platforms.ts";
 import { findSystemLibrary, newestGlibc } from "./system-libraries.ts";
@@ -49,9 +50,25 @@ export function packContent(platform: Platform, root: string, print: (line: stri
     const variant = role.kind === "cpu" ? { variant: role.variant } : {};
     files.push({ name, bytes: readFileSync(path), role: role.kind, ...variant });
   }
-  const metadata: unknown = JSON.parse(readFileSync(join(directory, "_nlcBuildMetadata.json"), "utf8"));
-  const { release } = (metadata as { buildOptions: { llamaCpp: { release: string } } }).buildOptions.llamaCpp;
-  files.push(...systemFiles(platform, print));
+  return withSystemFiles(platform, files, print);
+}
+
+/** Takes what a pack for a GPU holds from the directory of an engine that was installed, and from this system if it is the same. */
+export function gpuPackContent(platform: Platform, pack: InstalledPack, print: (line: string) => void): PackContent {
+  const files = pack.files.map(({ name, role, variant }): PackInput => {
+    const bytes = readFileSync(join(pack.directory, name));
+    return { name, bytes, role, ...(variant === undefined ? {} : { variant }) };
+  });
+  return withSystemFiles(platform, files, print);
+}
+
+function withSystemFiles(platform: Platform, libraries: PackInput[], print: (line: string) => void): PackContent {
+  const { target } = platform;
+  const metadata = libraries.find(({ name }) => name === "_nlcBuildMetadata.json");
+  const { release } = (
+    JSON.parse(new TextDecoder().decode(metadata?.bytes)) as { buildOptions: { llamaCpp: { release: string } } }
+  ).buildOptions.llamaCpp;
+  const files = [...libraries, ...systemFiles(platform, print)];
   const always = files.filter((file) => file.role !== "runtime");
   const glibc = platform.os === "linux" ? newestGlibc(always.map((file) => file.bytes)) : undefined;
   if (glibc !== undefined) print(`native libraries need glibc ${glibc} or newer`);

@@ -3,20 +3,32 @@ import { join } from "node:path";
 import type { BunPlugin } from "bun";
 import { openPack } from "../src/inference/llama/pack.ts";
 
-/** Replaces the module that says where the pack lies by one that has it in the executable. */
-export function embedPack(packPath: string): BunPlugin {
+/**
+ * Replaces the module that says where the pack lies by one that has it in the executable, with a second pack for a GPU where one is
+ * given.
+ */
+export function embedPack(packPath: string, options: { gpu?: string | undefined } = {}): BunPlugin {
   return {
     name: "embed-pack",
     setup: async (build) => {
-      const { header } = await openPack(packPath);
-      const contents = `
-        import path from "native.pack" with { type: "file" };
-        export const embeddedPack = { path, header: ${JSON.stringify(header)} };
-      `;
+      const contents = [
+        await exported("embeddedPack", "native.pack", packPath),
+        await exported("embeddedGpuPack", "native-gpu.pack", options.gpu),
+      ].join("\n");
       build.onLoad({ filter: /[\\/]llama[\\/]embedded-pack\.ts$/ }, () => ({ loader: "js", contents }));
       build.onResolve({ filter: /^native\.pack$/ }, () => ({ path: packPath }));
+      build.onResolve({ filter: /^native-gpu\.pack$/ }, () => ({ path: options.gpu! }));
     },
   };
+}
+
+async function exported(name: string, file: string, path: string | undefined): Promise<string> {
+  if (path === undefined) return `export const ${name} = undefined;`;
+  const { header } = await openPack(path);
+  return `
+    import ${name}Path from "${file}" with { type: "file" };
+    export const ${name} = { path: ${name}Path, header: ${JSON.stringify(header)} };
+  `;
 }
 
 /**

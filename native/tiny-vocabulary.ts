@@ -10,9 +10,9 @@ const words =
 
 /**
  * A SentencePiece vocabulary that can spell every text: 256 byte tokens, printable ASCII, and some words so that noise reads well.
- * "▁" stands for a space, as SentencePiece writes it.
+ * "▁" stands for a space, as SentencePiece writes it. Further control tokens come last, so that the others keep their numbers.
  */
-export function tinyVocabulary(): Vocabulary {
+export function tinyVocabulary(controlTokens: string[] = []): Vocabulary {
   const vocabulary: Vocabulary = { tokens: [], scores: [], types: [] };
   const add = (token: string, score: number, type: number) => {
     vocabulary.tokens.push(token);
@@ -30,6 +30,7 @@ export function tinyVocabulary(): Vocabulary {
     for (let length = 1; length <= word.length; length++) pieces.add(`▁${word.slice(0, length)}`);
   let rank = 0;
   for (const piece of pieces) add(piece, -++rank, tokenType.normal);
+  for (const token of controlTokens) add(token, 0, tokenType.control);
   while (vocabulary.tokens.length % 32 !== 0) add(`<unused_${vocabulary.tokens.length}>`, -1e6, tokenType.unused);
   return vocabulary;
 }

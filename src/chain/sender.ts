@@ -1,4 +1,5 @@
 import {
+  type Address,
   encodeFunctionData,
   type Hash,
   type Hex,
@@ -55,6 +56,7 @@ export type SenderOptions = {
   nonces?: Nonces;
 };
 
+type Content = { to: Address; data: Hex; value: bigint };
 type Prepared = { nonce: number; gas: bigint; fees: Fees };
 
 export function createSender(options: SenderOptions): Sender {
@@ -80,17 +82,9 @@ export function createSender(options: SenderOptions): Sender {
     }
   };
 
-  const sign = async (call: ContractCall, prepared: Prepared): Promise<{ raw: Hex; hash: Hash }> => {
-    const raw = await account.signTransaction({
-      type: "eip1559",
-      chainId: chain.chainId,
-      to: call.address,
-      data: encodeFunctionData({ abi: call.abi, functionName: call.functionName, args: call.args }),
-      value: call.value ?? 0n,
-      nonce: prepared.nonce,
-      gas: prepared.gas,
-      ...prepared.fees,
-    });
+  const sign = async (content: Content, { nonce, gas, fees }: Prepared): Promise<{ raw: Hex; hash: Hash }> => {
+    const common = { type: "eip1559", chainId: chain.chainId } as const;
+    const raw = await account.signTransaction({ ...common, ...content, nonce, gas, ...fees });
     return { raw, hash: keccak256(raw) };
   };
 
@@ -143,7 +137,7 @@ export function createSender(options: SenderOptions): Sender {
       const { chainNonce, ...rest } = await prepare(request);
       signal?.throwIfAborted();
       const nonce = Math.max(chainNonce, shared.next);
-      const { raw, hash } = await sign(request.call, { ...rest, nonce });
+      const { raw, hash } = await sign(contentOf(request.call), { ...rest, nonce });
       const { purpose } = request;
       const sent: StoredTransaction = { purpose, nonce, hashes: [hash], raw, status: "pending", sentAt: clock.now() };
       store.save(sent);
@@ -167,13 +161,23 @@ export function createSender(options: SenderOptions): Sender {
     return true;
   };
 
-  const isNonceUsed = async ({ nonce }: StoredTransaction): Promise<boolean> => {
-    const mined = await client
-      .getTransactionCount({ address: account.address, blockTag: "latest" })
-      .catch((error: unknown) => {
-        throw chainError(error, "read the nonce");
-      });
-    return mined > nonce;
+  /** How many transactions of this wallet were mined: the lowest nonce that is still free. */
+  const countMined = (): Promise<number> =>
+    client.getTransactionCount({ address: account.address, blockTag: "latest" }).catch((error: unknown) => {
+      throw chainError(error, "read the nonce");
+    });
+
+  /**
+   * Hands over again what comes before this nonce and was not mined. Nobody may be waiting for it any more, but if the chain has dropped
+   * it, everything after it waits for ever.
+   */
+  const pushEarlier = async (mined: number, nonce: number): Promise<void> => {
+    for (const earlier of store.pending()) {
+      if (earlier.nonce < mined || earlier.nonce >= nonce) continue;
+      log.warn("an earlier transaction is not mined yet and is sent again", { nonce: earlier.nonce });
+      const action = "send an earlier transaction again";
+      if (!(await replace(earlier, action))) await broadcast(earlier, action);
+    }
   };
 
   /**
@@ -198,10 +202,12 @@ export function createSender(options: SenderOptions): Sender {
       if (answer !== "lost") failures = 0;
       if (answer && answer !== "lost") return settle(request, transaction, answer);
       if (clock.now() >= lookAt) {
-        const isUsed = await isNonceUsed(transaction);
+        const mined = await countMined();
+        const isUsed = mined > transaction.nonce;
         const isNewer = adopt(transaction);
         if (isUsed && wasUsed && !isNewer) return undefined;
-        if (!isUsed && !isNewer) await nonces.exclusively(() => replace(request, transaction), signal);
+        if (mined < transaction.nonce) await nonces.exclusively(() => pushEarlier(mined, transaction.nonce), signal);
+        else if (!isUsed && !isNewer) await nonces.exclusively(() => replace(transaction, request.action), signal);
         wasUsed = isUsed;
         lookAt = clock.now() + replaceAfterMs;
       }
@@ -209,18 +215,19 @@ export function createSender(options: SenderOptions): Sender {
     }
   };
 
-  /** Sends the transaction again for a higher fee. At the cap there is nothing to do but to wait. */
-  const replace = async (request: SendRequest, transaction: StoredTransaction): Promise<void> => {
-    if (adopt(transaction)) return;
-    const { gas = 0n, maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = parseTransaction(transaction.raw);
+  /** Sends the transaction again for a higher fee. False at the cap, where there is nothing to do but to wait. */
+  const replace = async (transaction: StoredTransaction, action: string): Promise<boolean> => {
+    if (adopt(transaction)) return true;
+    const { to, data = "0x", value = 0n, gas = 0n, ...old } = parseTransaction(transaction.raw);
     let fees: Fees;
     try {
+      const { maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = old;
       fees = raiseFees({ maxFeePerGas, maxPriorityFeePerGas }, options.maxFeePerGas);
     } catch (error) {
       log.warn("a transaction is not mined yet", { nonce: transaction.nonce, code: errorCode(error) });
-      return;
+      return false;
     }
-    const { raw, hash } = await sign(request.call, { gas, fees, nonce: transaction.nonce });
+    const { raw, hash } = await sign({ to: to!, data, value }, { gas, fees, nonce: transaction.nonce });
     transaction.hashes.push(hash);
     transaction.raw = raw;
     store.save(transaction);
@@ -228,7 +235,8 @@ export function createSender(options: SenderOptions): Sender {
       tx: hash,
       nonce: transaction.nonce,
     });
-    await broadcast(transaction, request.action);
+    await broadcast(transaction, action);
+    return true;
   };
 
   const settle = (request: SendRequest, transaction: StoredTransaction, receipt: TransactionReceipt) => {
@@ -282,4 +290,8 @@ export function createSender(options: SenderOptions): Sender {
       return sending;
     },
   };
+}
+
+function contentOf({ address, abi, functionName, args, value = 0n }: ContractCall): Content {
+  return { to: address, data: encodeFunctionData({ abi, functionName, args }), value };
 }

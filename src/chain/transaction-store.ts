@@ -18,6 +18,8 @@ export type StoredTransaction = {
 export type TransactionStore = {
   find(purpose: string): StoredTransaction | undefined;
   save(transaction: StoredTransaction): void;
+  /** Those of which nobody knows yet what became of them, lowest nonce first. */
+  pending(): StoredTransaction[];
 };
 
 /** For commands and tests that need not survive a crash. */
@@ -26,5 +28,7 @@ export function createMemoryTransactionStore(): TransactionStore {
   return {
     find: (purpose) => transactions.get(purpose),
     save: (transaction) => void transactions.set(transaction.purpose, structuredClone(transaction)),
+    pending: () =>
+      [...transactions.values()].filter(({ status }) => status === "pending").sort((a, b) => a.nonce - b.nonce),
   };
 }

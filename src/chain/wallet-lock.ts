@@ -91,7 +91,7 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
 function tryLock(path: string): Database | undefined {
   let lock: FileLock | undefined;
   try {
-    lock = tryLockFile(path);
+    lock = tryLockFile(path, { keepsData: true });
     lock?.db.run(table);
     return lock?.db;
   } catch (error) {

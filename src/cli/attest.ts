@@ -5,6 +5,7 @@ import { updateConfigFile } from "../config/save.ts";
 import type { Certificate } from "../icl/wire.ts";
 import { systemClock } from "../lib/clock.ts";
 import { Secret } from "../lib/secret.ts";
+import { advertisedModels } from "../node/advertised.ts";
 import { attest } from "../node/attest.ts";
 import { offeredModels } from "../node/models.ts";
 import { keepCertificate, keptCertificate } from "./attest/kept-certificate.ts";
@@ -68,11 +69,13 @@ async function run(options: Options): Promise<void> {
     // Only a registration that was interrupted goes on with what it has; whoever just attests wants to attest.
     const kept = options.register && !options.teeKey ? keptCertificate(config, models) : undefined;
     let certificate: Certificate;
+    let attested = models;
     if (kept) certificate = kept;
     else {
+      attested = await advertisedModels({ config, secrets, log: session.log, clock: systemClock, signal });
       const attestor = createAttestor(config.attestation_backend, secrets);
       const icl = openIcl(session, wallet);
-      certificate = await attest({ icl, attestor, modelIds: models, clock: systemClock, signal });
+      certificate = await attest({ icl, attestor, modelIds: attested, clock: systemClock, signal });
       updateConfigFile(config.dir, {
         attestation_cert_hash: certificate.certHash,
         attestation_expiry: certificate.expiry,
@@ -94,7 +97,7 @@ async function run(options: Options): Promise<void> {
         certHash: certificate.certHash,
         expiresAt,
         tier: certificate.tier,
-        models,
+        models: attested,
         reused: kept !== undefined,
         registration: registration ?? null,
       });
@@ -103,7 +106,7 @@ async function run(options: Options): Promise<void> {
       ["certificate", `${certificate.certHash}${kept ? ", of an earlier run and still valid" : ""}`],
       ["valid until", expiresAt],
       ["tier", String(certificate.tier)],
-      ["models", models.join(", ") || "none configured yet"],
+      ["models", attested.join(", ") || (models.length > 0 ? "none is fit now" : "none configured yet")],
       ["on chain", registrationText(registration, config.registered_on_chain)],
     ]);
   } finally {

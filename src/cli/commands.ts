@@ -39,6 +39,10 @@ export const commands: Record<string, CommandEntry> = {
     summary: "prove that a model gives equal answers to equal prompts",
     load: () => import("./test-determinism.ts"),
   },
+  "verify-output": {
+    summary: "tell whether a model answers a prompt with exactly this text",
+    load: () => import("./verify-output.ts"),
+  },
   config: { light: true, summary: "read and change the configuration", load: () => import("./config.ts") },
   keys: { summary: "show the address, export the key, change the password", load: () => import("./keys.ts") },
   service: { summary: "run the node under systemd or launchd", load: () => import("./service.ts") },

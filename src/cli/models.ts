@@ -60,4 +60,33 @@ export function register(program: Command): void {
     .action(async (id: string | undefined, options: VerifyOptions) =>
       (await import("./models/verify.ts")).runVerify(id, options),
     );
+  models
+    .command("sdk")
+    .description("Print the types of a custom backend: `models sdk > backend.d.ts`.")
+    .option(...json)
+    .action(async (options: { json?: boolean }) => (await import("./models/sdk.ts")).runSdk(options));
+  registerEngine(models);
+}
+
+function registerEngine(models: Command): void {
+  const engine = models.command("engine").description("Install what llama.cpp needs to compute on a GPU.");
+  engine
+    .command("install <cuda|vulkan>")
+    .description("Download llama.cpp's libraries for a GPU from the npm registry, check them, and install them.")
+    .option(...json)
+    .action(async (name: string, options: { json?: boolean }) =>
+      (await import("./models/engine-install.ts")).runEngineInstall(name, options),
+    );
+  engine
+    .command("list")
+    .description("List the engines that this program can compute with, and those that could be installed.")
+    .option(...json)
+    .action(async (options: { json?: boolean }) => (await import("./models/engine-list.ts")).runEngineList(options));
+  engine
+    .command("remove <cuda|vulkan>")
+    .description("Delete an installed engine.")
+    .option(...json)
+    .action(async (name: string, options: { json?: boolean }) =>
+      (await import("./models/engine-remove.ts")).runEngineRemove(name, options),
+    );
 }

@@ -1,149 +1,104 @@
 import type { Command } from "commander";
 import * as z from "zod/mini";
-import type { Divergence, SelfTestResult, TestedPrompt } from "../inference/determinism/self-test.ts";
-import { BlfError, exitCodes } from "../lib/errors.ts";
+import { exitCodes } from "../lib/errors.ts";
+import { fingerprintDocument } from "./determinism/fingerprint.ts";
+import { invalid, type Options, type Parsed, parseOptions } from "./determinism/options.ts";
+import { matrixSchema } from "./determinism/report.ts";
 import { openSession } from "./session.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
-import { print, printColumns, printJson, printTable } from "./ui/io.ts";
 
-type Options = { model?: string; backend?: string; prompt?: string; runs: string; json?: boolean };
-
-const count = z.int().check(z.nonnegative());
-
-/** The document of `--json`. There is one only if nothing differed; otherwise the command ends in `DETERMINISM_BROKEN`. */
+/** The document of `--json`: of the matrix, or of a fingerprint. Where something differs, `ok` is false and the exit code 1. */
 export const outputs: Record<string, z.ZodMiniType> = {
-  "test-determinism": z.strictObject({
-    ok: z.literal(true),
-    deterministic: z.literal(true),
-    model: z.string(),
-    backend: z.string(),
-    determinismClass: z.string(),
-    runs: count,
-    /** Answers that were compared with the first of their prompt. */
-    compared: count,
-    prompts: z.array(
-      z.strictObject({
-        name: z.string(),
-        promptTokens: count,
-        outputTokens: count,
-        sha256: z.string(),
-        tokensPerSecond: z.nullable(z.number()),
-      }),
-    ),
-    /** Prompts that do not fit into the model's context. */
-    skipped: z.array(z.string()),
-    notices: z.array(z.string()),
-  }),
+  "test-determinism": z.union([matrixSchema, fingerprintDocument]),
 };
 
 export function register(program: Command): void {
   program
     .command("test-determinism")
     .description(
-      "Ask a model the same again and again - at once, after another prompt, in a fresh engine - and compare the answers byte for byte. Exit code 1 when they differ.",
+      "Ask a model the same in many ways - again, after other prompts, several at once, with other threads, in a new process - and compare the answers token by token. Exit code 1 when they differ.",
     )
     .option("--model <id>", "the model")
     .option("--backend <name>", "a model of this backend")
-    .option("--prompt <text>", "ask this too, in place of the short prompt")
-    .option("--runs <count>", "how often each prompt is repeated at once", "3")
+    .option("--prompt <text>", "ask this too, in place of the short prompt; others on this machine can see it")
+    .option("--runs <count>", "how often prompts are repeated, in turn: 2 to 100000", "10")
+    .option("--tokens <count>", "longest answer in tokens, for models of llama.cpp", "32")
+    .option("--export <file>", "write a fingerprint of this machine's answers, for other operators, instead")
+    .option("--against <file>", "tell whether this machine agrees with the fingerprint of another, instead")
+    .option("--batch <tokens>", "for auditors: another batch size than the node's")
+    .option("--flash-attention <on|off>", "for auditors: another flash attention than the node's")
+    .option("--threads <count>", "for auditors: another number of threads than the node's")
+    .option("--cpu <variant>", "for auditors: another CPU variant of this build than the node's")
     .option("--json", "print one JSON document")
     .action(run);
 }
 
-/** Divergence that only long prompts show is what costs stake. */
-const longEnough = 150;
-
 async function run(options: Options): Promise<void> {
-  const runs = parseRuns(options.runs);
+  const parsed = parseOptions(options);
   const session = openSession();
-  const [{ chooseModel, openInference }, { testDeterminism }, { defaultPrompts }] = await Promise.all([
-    import("./models/test.ts"),
-    import("../inference/determinism/self-test.ts"),
-    import("../inference/determinism/prompts.ts"),
-  ]);
-  const inference = await openInference(session);
-  const modelId = chooseModel(inference, options.model, options.backend);
-  const backend = inference.backendOf(modelId).name;
-  await inference.close();
-  const [short, ...long] = defaultPrompts;
-  const own = { name: "yours", text: options.prompt ?? "", required: true };
-  const isQuiet = options.json || !process.stderr.isTTY;
   const interrupt = interruptSignal();
   try {
-    const result = await testDeterminism({
-      open: () => openInference(session),
-      modelId,
-      prompts: [options.prompt === undefined ? short! : own, ...long],
-      runs,
+    const isEqual = await (options.export === undefined && options.against === undefined ? runMatrix : runPrint)({
+      options,
+      parsed,
+      session,
       signal: interrupt.signal,
-      onRun: ({ number, of, prompt, how }) => {
-        if (!isQuiet) process.stderr.write(`${number}/${of}  ${prompt}, ${how}\n`);
-      },
     });
-    report(result, { modelId, backend, runs, json: options.json ?? false });
+    process.exitCode = isEqual ? exitCodes.ok : exitCodes.failed;
   } finally {
     interrupt.clear();
   }
 }
 
-type About = { modelId: string; backend: string; runs: number; json: boolean };
+type Parameters = { options: Options; parsed: Parsed; session: ReturnType<typeof openSession>; signal: AbortSignal };
 
-function report(result: SelfTestResult, { modelId, backend, runs, json }: About): void {
-  const { determinismClass, compared, prompts, skipped, divergence } = result;
-  const notices = noticesOf(prompts, skipped);
-  if (!json) printPrompts(prompts);
-  if (divergence !== null) throw broken(modelId, divergence);
-  if (json) {
-    const about = { ok: true, deterministic: true, model: modelId, backend, determinismClass, runs };
-    printJson({ ...about, compared, prompts, skipped, notices });
-  } else
-    printTable([
-      ["model", `${modelId} by ${backend}`],
-      ["class", determinismClass],
-      ["result", `all ${compared} repetitions equal the first answer, byte for byte`],
-      ...notices.map((notice): [string, string] => ["note", notice]),
-    ]);
-}
-
-function printPrompts(prompts: TestedPrompt[]): void {
-  printColumns(
-    ["PROMPT", "TOKENS IN", "TOKENS OUT", "TOKENS/S", "SHA-256 OF THE ANSWER"],
-    prompts.map(({ name, promptTokens, outputTokens, tokensPerSecond, sha256 }) => [
-      name,
-      String(promptTokens),
-      String(outputTokens),
-      tokensPerSecond === null ? "-" : String(tokensPerSecond),
-      sha256,
-    ]),
-  );
-  print("");
-}
-
-function noticesOf(prompts: TestedPrompt[], skipped: string[]): string[] {
-  const longest = Math.max(0, ...prompts.map(({ promptTokens }) => promptTokens));
-  return [
-    ...(skipped.length > 0 ? [`does not fit into the model's context: ${skipped.join(", ")}`] : []),
-    ...(longest <= longEnough
-      ? [`no prompt had more than ${longEnough} tokens, and divergence often shows in longer ones only`]
-      : []),
-  ];
-}
-
-function broken(modelId: string, { prompt, how, position, token }: Divergence): BlfError {
-  const near = token === null ? "" : `, about token ${token}`;
-  return new BlfError({
-    code: "DETERMINISM_BROKEN",
-    message: `${modelId} answers the prompt "${prompt}" differently ${how.startsWith("run ") ? `in ${how}` : how}: from character ${position} on${near}`,
-    hint: "Do not serve it: verifiers would reject its answers. Test memory and GPU, set gpu_layers to 0, or take another model.",
+async function runMatrix({ options, parsed, session, signal }: Parameters): Promise<boolean> {
+  const [{ findSubject }, { measure }, { report }] = await Promise.all([
+    import("./determinism/subject.ts"),
+    import("./determinism/measure.ts"),
+    import("./determinism/report.ts"),
+  ]);
+  const subject = await findSubject(session, options, signal);
+  refuseOverrides(parsed, subject.local !== undefined);
+  const measurement = await measure({
+    ...parsed,
+    session,
+    subject,
+    prompt: options.prompt,
+    signal,
+    onProgress: progress(options),
   });
+  return report(measurement, { runs: parsed.runs, json: options.json ?? false });
 }
 
-function parseRuns(text: string): number {
-  if (/^\d{1,3}$/.test(text) && Number(text) >= 2) return Number(text);
-  throw new BlfError({
-    code: "USAGE_INVALID_OPTION",
-    message: "--runs must be a number from 2 to 999",
-    hint: "Run `blindference test-determinism --help`.",
-    exitCode: exitCodes.usage,
-  });
+async function runPrint({ options, parsed, session, signal }: Parameters): Promise<boolean> {
+  const [{ findSubject }, { readFingerprint, runFingerprint }] = await Promise.all([
+    import("./determinism/subject.ts"),
+    import("./determinism/fingerprint.ts"),
+  ]);
+  // What cannot be read is refused before a model is loaded.
+  const against = options.against === undefined ? undefined : readFingerprint(options.against);
+  const subject = await findSubject(session, options, signal);
+  refuseOverrides(parsed, subject.local !== undefined);
+  const { overrides } = parsed;
+  const json = options.json ?? false;
+  return runFingerprint({ session, subject, overrides, exportPath: options.export, against, json, signal });
+}
+
+function refuseOverrides({ overrides }: Parsed, isLocal: boolean): void {
+  if (!isLocal && Object.keys(overrides).length > 0)
+    throw invalid("--batch, --flash-attention, --threads and --cpu are for models of llama.cpp");
+}
+
+const progressMs = 2000;
+
+/** On a terminal: a line when a row begins, and now and then while it lasts. */
+function progress({ json }: Options): (at: { row: string; done: number; of: number }) => void {
+  if (json || !process.stderr.isTTY) return () => {};
+  let shownAt = 0;
+  return ({ row, done, of }) => {
+    if (done > 0 && performance.now() - shownAt < progressMs) return;
+    shownAt = performance.now();
+    process.stderr.write(`${row}  ${done}/${of}\n`);
+  };
 }

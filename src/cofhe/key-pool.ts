@@ -1,5 +1,5 @@
 import { splitKey } from "../crypto/key-halves.ts";
-import type { RandomBytes } from "../crypto/random.ts";
+import { type RandomBytes, uniform } from "../crypto/random.ts";
 import type { Clock } from "../lib/clock.ts";
 import { BlfError, errorCode, isRetryable } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -82,7 +82,9 @@ export function createKeyPool(options: KeyPoolOptions): KeyPool {
         if (closing.signal.aborted) return;
         log.warn("No output keys could be made", { code: errorCode(error), attempt: failed + 1 });
         if (!isRetryable(error)) for (const waiter of waiters.splice(0)) waiter.fail(error);
-        await clock.sleep(backoff(failed, failures), closing.signal).catch(() => {});
+        await clock
+          .sleep(backoff(failed, { ...failures, random: () => uniform(random) }), closing.signal)
+          .catch(() => {});
         failed++;
       }
     }

@@ -1,6 +1,12 @@
-import type { ConfigKey } from "./schema.ts";
+import type { ConfigGroup, ConfigKey, ParsedConfig } from "./schema.ts";
 
-type Described = Exclude<ConfigKey, "engine"> | "engine.isolation" | "engine.threads";
+type Grouped<Group extends ConfigGroup> = `${Group}.${Extract<keyof ParsedConfig[Group], string>}`;
+type Described =
+  | Exclude<ConfigKey, ConfigGroup>
+  | Grouped<"engine">
+  | Grouped<"vllm">
+  | Grouped<"groq">
+  | Grouped<"gemini">;
 
 /** What each key of the configuration means, in one line. */
 export const keyDescriptions: Record<Described, string> = {
@@ -8,12 +14,25 @@ export const keyDescriptions: Record<Described, string> = {
   node_address: "address of the node's wallet; written by `init`",
   keystore_path: "the encrypted key; keystore.json in the data directory by default",
   tier: "attestation tier of the node, 0 to 2; written by `attest`",
-  models: 'local models as JSON: {"id": {"path", "context_size", "max_tokens", "gpu_layers"}}',
+  models:
+    'local models as JSON: {"id": {"path", "context_size", "max_tokens", "gpu_layers", "template", "system", "stop"}}',
   supported_model_ids: "narrows what is offered to these model ids; all of `models` when empty",
   model_cache_dir: "where models are looked for by id, and downloaded to",
   model_hub_url: "hub that `models pull owner/repo` downloads from",
+  npm_registry_url: "npm registry that `models engine install` downloads from",
   mock_model_ids: "model ids that are answered with a hash instead of a model, for tests of a network",
   custom_backends: "paths of backends in TypeScript or JavaScript",
+  "vllm.base_url": "URL of a server with OpenAI's completions: vLLM, llama-server, SGLang",
+  "vllm.models": 'models of that server as JSON: {"network id": "name on the server"}',
+  "vllm.max_tokens": "longest answer in tokens; part of the determinism class",
+  "vllm.timeout_s": "longest time for one answer, in seconds",
+  "vllm.max_concurrent": "answers that are asked for side by side, 1 to 64",
+  "vllm.allow_http": "true allows http:// to another machine: prompts cross that network in clear",
+  "vllm.send_top_k": "false leaves top_k out, for servers that refuse fields of vLLM",
+  "groq.base_url": "URL of Groq's API",
+  "groq.models": "models that Groq answers, such as groq:llama-3.3-70b-versatile",
+  "gemini.base_url": "URL of Google's API for Gemini",
+  "gemini.models": "models that Gemini answers, such as gemini:gemini-2.5-flash",
   attestation_backend: "what proves the machine: mock, tpm, tdx or sev",
   icl_endpoint: "URL of the coordinator",
   payment_service_url: "URL of the payment service",
@@ -47,6 +66,8 @@ export const keyDescriptions: Record<Described, string> = {
   status_port: "port of the status server; 0 turns it off",
   "engine.isolation": "process keeps llama.cpp in a child process, none in the node itself",
   "engine.threads": "threads for generation; 0 means the usable cores less one",
+  "engine.sequences": "answers that are generated side by side; 0 means 1 on a CPU and 4 with a GPU",
+  "engine.idle_unload_minutes": "gives a model up that no job asked for so long; 0 keeps it",
 };
 
 /** Variables that are no keys of the configuration. */
@@ -60,6 +81,8 @@ export const otherDescriptions: Record<string, string> = {
   PINATA_JWT: "secret: the original's name of BLF_IPFS_UPLOAD_JWT",
   GROQ_API_KEY: "secret: key of Groq's API",
   GOOGLE_API_KEY: "secret: key of Google's API for Gemini",
+  BLF_VLLM_API_KEY: "secret: key of the server of vllm.base_url",
+  VLLM_API_KEY: "secret: vLLM's own name of BLF_VLLM_API_KEY",
   MOCK_ATTESTATION_KEY: "secret: key of the mock attestation",
   HF_TOKEN: "secret: token of the model hub, for `models pull`",
   NO_COLOR: "any value: no colours",

@@ -2,7 +2,7 @@ import { BlfError } from "../lib/errors.ts";
 import { parseJson } from "../lib/json.ts";
 import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
-import { type ConfigFile, configKeys } from "./schema.ts";
+import { type ConfigFile, configGroups, configKeys } from "./schema.ts";
 import { secretVariables } from "./secrets.ts";
 
 /** How a value is written as text. */
@@ -25,6 +25,21 @@ const lists = new Set([
   "mock_model_ids",
 ]);
 
+/** Keys within the groups that are reached over HTTP, and how they are written. */
+const services: Record<string, Record<string, Kind>> = {
+  vllm: {
+    base_url: "text",
+    models: "json",
+    max_tokens: "number",
+    timeout_s: "number",
+    max_concurrent: "number",
+    allow_http: "boolean",
+    send_top_k: "boolean",
+  },
+  groq: { base_url: "text", models: "list" },
+  gemini: { base_url: "text", models: "list" },
+};
+
 /** Variables that are not keys of the configuration but belong to the program. */
 const named = ["BLF_CONFIG_DIR", ...secretVariables];
 const others = [...named, "BLF_FAULT"];
@@ -33,7 +48,7 @@ const others = [...named, "BLF_FAULT"];
 export function variables(): Record<string, { path: string[]; kind: Kind }> {
   const table: Record<string, { path: string[]; kind: Kind }> = {};
   for (const key of configKeys) {
-    if (key === "engine") continue;
+    if ((configGroups as string[]).includes(key)) continue;
     const kind: Kind = numbers.has(key)
       ? "number"
       : booleans.has(key)
@@ -47,6 +62,11 @@ export function variables(): Record<string, { path: string[]; kind: Kind }> {
   }
   table["BLF_ENGINE_ISOLATION"] = { path: ["engine", "isolation"], kind: "text" };
   table["BLF_ENGINE_THREADS"] = { path: ["engine", "threads"], kind: "number" };
+  table["BLF_ENGINE_SEQUENCES"] = { path: ["engine", "sequences"], kind: "number" };
+  table["BLF_ENGINE_IDLE_UNLOAD_MINUTES"] = { path: ["engine", "idle_unload_minutes"], kind: "number" };
+  for (const [group, kinds] of Object.entries(services))
+    for (const [key, kind] of Object.entries(kinds))
+      table[`BLF_${group.toUpperCase()}_${key.toUpperCase()}`] = { path: [group, key], kind };
   table["PROMPT_KEY_STORE_ADDRESS"] = { path: ["prompt_key_store_address"], kind: "text" };
   return table;
 }

@@ -9,7 +9,15 @@ import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
 import { readEnvironment } from "./environment.ts";
 import { networks } from "./networks.ts";
-import { type ConfigFile, configKeys, configSchema, keysAt, type ParsedConfig } from "./schema.ts";
+import {
+  type ConfigFile,
+  type ConfigGroup,
+  configGroups,
+  configKeys,
+  configSchema,
+  keysAt,
+  type ParsedConfig,
+} from "./schema.ts";
 
 export type ConfigSource = "default" | "file" | "environment" | "flag";
 
@@ -116,7 +124,8 @@ function describeIssue(issue: z.core.$ZodIssue, path: string, sourceOf: (key: st
     });
   }
   const key = String(issue.path[0]);
-  const variable = key === "engine" ? name.replace(".", "_") : key;
+  const [, inner] = issue.path;
+  const variable = isGroup(key) && inner !== undefined ? `${key}_${String(inner)}` : key;
   const places = {
     flag: ["the command line", `Correct the option --${key.replaceAll("_", "-")}.`],
     environment: ["the environment", `Correct or unset BLF_${variable.toUpperCase()}.`],
@@ -166,7 +175,18 @@ export function maxFeePerGas(config: Config): bigint {
   return BigInt(Math.round(config.max_fee_gwei * 1e9));
 }
 
+function isGroup(key: string): key is ConfigGroup {
+  return (configGroups as string[]).includes(key);
+}
+
+/** Groups are merged key by key, so that a variable changes one of them and leaves the file's others alone. */
 function merge(base: ConfigFile, over: ConfigFile): ConfigFile {
-  const engine = base.engine || over.engine ? { engine: { ...base.engine, ...over.engine } } : {};
-  return { ...base, ...over, ...engine };
+  const merged: Record<string, unknown> = { ...base, ...over };
+  for (const group of configGroups)
+    if (isObject(base[group]) && isObject(over[group])) merged[group] = { ...base[group], ...over[group] };
+  return merged as ConfigFile;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }

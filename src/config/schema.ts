@@ -38,8 +38,26 @@ export const modelSchema = z.strictObject({
   context_size: z._default(integer(64, 1_048_576), 2048),
   /** Longest output, in tokens. */
   max_tokens: z._default(integer(1, 65_536), 512),
-  /** Layers put on the GPU; 0 keeps the model on the CPU. */
-  gpu_layers: z._default(integer(0, 1000), 0),
+  /** Layers put on the GPU; 0 keeps the model on the CPU, and `auto` (as a number: -1) puts there as many as fit. */
+  gpu_layers: z._default(
+    z.union(
+      [
+        integer(-1, 1000),
+        z.pipe(
+          z.literal("auto"),
+          z.transform(() => -1),
+        ),
+      ],
+      "must be auto or a whole number from 0 to 1000",
+    ),
+    0,
+  ),
+  /** `chat` puts prompts into the chat template that the GGUF brings; `raw`, the default, leaves them as they are. */
+  template: z.optional(z.enum(["raw", "chat"])),
+  /** For `chat`: what the template says in the operator's name. */
+  system: z.optional(z.string().check(z.minLength(1), z.maxLength(20_000))),
+  /** Texts that end an answer, and are no part of it. */
+  stop: z.optional(z.array(z.string().check(z.minLength(1), z.maxLength(200))).check(z.maxLength(16))),
   /** Of the file, as it was when it was added; `models verify` compares. */
   sha256: z.optional(z.string().check(z.regex(/^[0-9a-f]{64}$/, "must be 64 hex digits in lower case"))),
 });
@@ -49,7 +67,78 @@ const engineSchema = z.strictObject({
   isolation: z._default(z.enum(["process", "none"]), "process"),
   /** Threads for generation; 0 chooses from the cores this process may use. */
   threads: z._default(integer(0, 512), 0),
+  /** Answers that are generated side by side; 0 chooses: 1 on a CPU, 4 with a GPU. */
+  sequences: z._default(integer(0, 64), 0),
+  /** A model that no job asked for so long is given up; 0 keeps it. */
+  idle_unload_minutes: z._default(integer(0, 10_080), 0),
 });
+
+/** `http://` as well as `https://`: which of them is allowed depends on another key. */
+const anyHttpUrl = z.pipe(
+  z
+    .string()
+    .check(
+      z.refine(
+        (value) => value === "" || isHttpUrl(value),
+        "must be an https:// or http:// URL without a user or a query",
+      ),
+    ),
+  z.transform((value: string) => value.replace(/\/+$/, "").replace(/\/v1$/, "")),
+);
+
+function isHttpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && `${username}${password}${search}${hash}` === "";
+}
+
+/** A server that speaks OpenAI's completions: vLLM, llama-server, SGLang. What it generates with is part of the determinism class. */
+const vllmSchema = z
+  .strictObject({
+    /** Without `/v1`. */
+    base_url: z._default(anyHttpUrl, ""),
+    /** The network's model ids, and the names under which the server has them. */
+    models: z._default(z.record(z.string().check(z.minLength(1)), z.string().check(z.minLength(1))), {}),
+    /** Longest output, in tokens. */
+    max_tokens: z._default(integer(1, 65_536), 2048),
+    /** For one whole answer, in seconds. */
+    timeout_s: z._default(integer(1, 3600), 300),
+    /** Answers that are asked for side by side. */
+    max_concurrent: z._default(integer(1, 64), 4),
+    /** Plain HTTP to another machine, for a cluster in the operator's own network. */
+    allow_http: z._default(z.boolean(), false),
+    /** Whether `top_k` is sent, which is no field of OpenAI's own. */
+    send_top_k: z._default(z.boolean(), true),
+  })
+  .check(
+    z.refine(({ base_url, allow_http }) => base_url === "" || allow_http || isAllowedEndpoint(base_url), {
+      error: "must be an https:// URL (http:// only for 127.0.0.1, or with vllm.allow_http in a network of your own)",
+      path: ["base_url"],
+    }),
+  );
+
+const cloudSchema = (prefix: string, baseUrl: string) =>
+  z.strictObject({
+    /** Without the API's version. */
+    base_url: z._default(endpoint, baseUrl),
+    /** The network's model ids, with their prefix. */
+    models: z._default(
+      z.array(
+        z
+          .string()
+          .check(z.refine((id) => id.startsWith(prefix) && id.length > prefix.length, `must begin with ${prefix}`)),
+      ),
+      [],
+    ),
+  });
+
+const groqSchema = cloudSchema("groq:", "https://api.groq.com");
+const geminiSchema = cloudSchema("gemini:", "https://generativelanguage.googleapis.com");
+
+/** The keys that hold keys. */
+const groups = { engine: engineSchema, vllm: vllmSchema, groq: groqSchema, gemini: geminiSchema };
+export type ConfigGroup = keyof typeof groups;
+export const configGroups = Object.keys(groups) as ConfigGroup[];
 
 /** Every key of config.json: those of the original (PROTOCOL.md 4.10) and ours. Unknown keys are errors. */
 export const configSchema = z.strictObject({
@@ -77,6 +166,8 @@ export const configSchema = z.strictObject({
   model_cache_dir: text(),
   /** Where `models pull owner/repo` finds its files. */
   model_hub_url: z._default(endpoint, "https://huggingface.co"),
+  /** Where `models engine install` finds the libraries for a GPU. */
+  npm_registry_url: z._default(endpoint, "https://registry.npmjs.org"),
   models: z._default(z.record(z.string().check(z.minLength(1)), modelSchema), {}),
   mock_model_ids: list(),
   log_level: z._default(
@@ -130,6 +221,9 @@ export const configSchema = z.strictObject({
   /** 0 turns the status server off. */
   status_port: z._default(integer(0, 65_535), 9464),
   engine: z.prefault(engineSchema, {}),
+  vllm: z.prefault(vllmSchema, {}),
+  groq: z.prefault(groqSchema, {}),
+  gemini: z.prefault(geminiSchema, {}),
 });
 
 export type ConfigFile = z.input<typeof configSchema>;
@@ -141,6 +235,7 @@ export const configKeys = Object.keys(configSchema.shape) as ConfigKey[];
 
 /** The keys that may stand at a place: `[]` is the whole file, `["models", "<id>"]` one model. */
 export function keysAt(path: readonly PropertyKey[]): string[] {
-  if (path[0] === "engine") return Object.keys(engineSchema.shape);
+  const group = groups[path[0] as ConfigGroup];
+  if (group) return Object.keys(group.shape);
   return path[0] === "models" ? Object.keys(modelSchema.shape) : configKeys;
 }

@@ -11,6 +11,7 @@ export type Secrets = {
   ipfsUploadJwt?: Secret<string>;
   groqApiKey?: Secret<string>;
   googleApiKey?: Secret<string>;
+  vllmApiKey?: Secret<string>;
   mockAttestationKey?: Secret<string>;
   hubToken?: Secret<string>;
 };
@@ -23,6 +24,8 @@ const names: Record<string, keyof Secrets> = {
   PINATA_JWT: "ipfsUploadJwt",
   GROQ_API_KEY: "groqApiKey",
   GOOGLE_API_KEY: "googleApiKey",
+  BLF_VLLM_API_KEY: "vllmApiKey",
+  VLLM_API_KEY: "vllmApiKey",
   MOCK_ATTESTATION_KEY: "mockAttestationKey",
   HF_TOKEN: "hubToken",
 };

@@ -5,6 +5,7 @@ import { certificateCheck, coordinatorCheck, coordinatorClockCheck, listingCheck
 import { configFileCheck, directoryCheck, journalCheck, keystoreCheck, keystoreModeCheck } from "./checks/files.ts";
 import { ipfsCheck, keyStoreCheck, uploaderCheck } from "./checks/ipfs.ts";
 import { coresCheck, diskCheck, gpuCheck, memoryCheck } from "./checks/machine.ts";
+import { geminiCheck, groqCheck, vllmCheck } from "./checks/model-services.ts";
 import { determinismCheck, modelFilesCheck, modelsCheck } from "./checks/models.ts";
 import { nodeCheck, secondNodeCheck } from "./checks/node.ts";
 import { configurationCheck, glibcCheck, runtimeVariablesCheck, versionCheck } from "./checks/program.ts";
@@ -29,6 +30,9 @@ export const checks: readonly Check[] = [
   modelsCheck,
   modelFilesCheck,
   determinismCheck,
+  vllmCheck,
+  groqCheck,
+  geminiCheck,
   rpcCheck,
   chainIdCheck,
   chainClockCheck,

@@ -4,6 +4,7 @@ import type { Backend } from "../inference/backend.ts";
 import { createLlamaBackend } from "../inference/llama/backend.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { llamaModel } from "../node/inference.ts";
 
 /** Enough to see two answers part; few enough for a large model on a processor. */
 const probeTokens = 16;
@@ -19,14 +20,7 @@ export function openProbeModel(options: {
   const { config, modelId, model, log, clock } = options;
   const { threads, isolation } = config.engine;
   return createLlamaBackend({
-    models: {
-      [modelId]: {
-        path: model.path,
-        contextSize: model.context_size,
-        maxTokens: probeTokens,
-        gpuLayers: model.gpu_layers,
-      },
-    },
+    models: { [modelId]: { ...llamaModel(model), maxTokens: probeTokens } },
     isolation,
     log,
     clock,

@@ -67,6 +67,8 @@ export type IclClientOptions = {
   signer: RequestSigner;
   fetch: Fetch;
   clock: Clock;
+  /** Measures timeouts; the system's clock by default. */
+  timer?: Clock;
   log: Logger;
 };
 

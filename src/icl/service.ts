@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
 import { BlfError } from "../lib/errors.ts";
 import {
   type Fetch,
@@ -22,6 +22,8 @@ export type JsonServiceOptions = {
   baseUrl: string;
   service: HttpService;
   timeoutMs?: number;
+  /** Measures timeouts; the system's clock by default. */
+  timer?: Clock;
   /** Headers for one request, made anew for every attempt. */
   headers?: (body: string) => Promise<Record<string, string>>;
 };
@@ -52,7 +54,8 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
     const text = body === undefined ? "" : stringifyJson(body);
     const response = await retry(
       async () => {
-        const request: HttpRequest = { method, timeoutMs: options.timeoutMs ?? 30_000, maxBytes };
+        const { timeoutMs = 30_000, timer = systemClock } = options;
+        const request: HttpRequest = { method, timeoutMs, maxBytes, timer };
         const headers = (await options.headers?.(text)) ?? (form ? {} : { "Content-Type": "application/json" });
         request.headers = headers;
         if (form) request.body = form;

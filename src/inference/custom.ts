@@ -93,8 +93,14 @@ export function createCustomBackend(options: CustomBackendOptions): CustomBacken
     generate: ({ modelId, prompt }, { signal, onToken }) =>
       watched(signal, async () => {
         await load(signal);
-        const answer = (await child.order({ op: "generate", modelId, prompt }, signal)) as BackendAnswer;
-        onToken?.(answer.text);
+        let streamed = false;
+        const onText = (text: string) => {
+          streamed = true;
+          onToken?.(text);
+        };
+        const order: BackendOrder = { op: "generate", modelId, prompt, stream: onToken !== undefined };
+        const answer = (await child.order(order, signal, onText)) as BackendAnswer;
+        if (!streamed) onToken?.(answer.text);
         return answer;
       }),
     health: () => health,

@@ -1,15 +1,18 @@
 import { BlfError } from "../lib/errors.ts";
 import type { Backend, BackendHealth, GenerateOptions, GenerateRequest, Generation } from "./backend.ts";
+import type { ProbedBackend } from "./http/probed-backend.ts";
 
 /** All backends of a node, found by exact model id. There is no fallback from one to another. */
 export type BackendRegistry = {
-  /** The model ids that the node advertises, in the order of configuration. */
+  /** All model ids, in the order of configuration. */
   models(): string[];
+  /** Those that the network may be told of: their backend is not unhealthy, and has found them fit where it looks for that. */
+  advertised(): string[];
   /** How many generations all backends together may run side by side. */
   slots: number;
   /** How many generations of this model may run side by side. Throws `MODEL_UNKNOWN`. */
   slotsOf(modelId: string): number;
-  /** Whether a job for this model may be claimed: somebody serves it, and is not unhealthy. */
+  /** Whether a job for this model may be claimed now: it is advertised, and its service does not refuse requests for long. */
   canServe(modelId: string): boolean;
   /** Throws `MODEL_UNKNOWN`. */
   backendOf(modelId: string): Backend;
@@ -19,16 +22,35 @@ export type BackendRegistry = {
   generate(request: GenerateRequest, options: GenerateOptions): Promise<Generation>;
   /** By name of the backend. */
   health(): Record<string, BackendHealth>;
+  /** Of one model: its own, or that of its backend. Throws `MODEL_UNKNOWN`. */
+  healthOf(modelId: string): BackendHealth;
+  /**
+   * Looks at one model, as far as its backend knows how to, and warms it otherwise. Throws `MODEL_UNKNOWN`, and what the backend throws;
+   * what it found speaks through `healthOf`.
+   */
+  look(modelId: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Looks again at every model that is not advertised, which brings it back when it works. One that fails does not keep the others from
+   * being looked at; the first error is thrown at the end.
+   */
+  probe(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 };
 
-/** So many failures in a row make a backend unhealthy. */
+/** So many failures in a row make a backend, or one of its models, unhealthy. */
 const failuresUntilUnhealthy = 3;
 
+/** Failures that say nothing about a backend: a prompt that it cannot or may not answer, and requests that came too fast. */
+const forgiven = /^MODEL_PROMPT_|_(PROMPT_REJECTED|ANSWER_BLOCKED|ANSWER_TRUNCATED|RATE_LIMITED)$/;
+
+/** Failures that no other model of the same service would have been spared. */
+const ofTheService = /_(UNREACHABLE|CONNECTION_LOST|TIMEOUT|UNAVAILABLE)$/;
+
 /** @throws BlfError `MODEL_AMBIGUOUS` when two backends serve the same model. */
-export function createBackendRegistry(backends: Backend[]): BackendRegistry {
-  const byModel = new Map<string, Backend>();
-  const failures = new Map<Backend, { count: number; code: string }>();
+export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): BackendRegistry {
+  const byModel = new Map<string, Backend | ProbedBackend>();
+  /** By backend, or by model for what is the matter of one model only. */
+  const failures = new Map<Backend | string, { count: number; code: string }>();
   for (const backend of backends)
     for (const modelId of backend.models()) {
       const other = byModel.get(modelId);
@@ -36,55 +58,112 @@ export function createBackendRegistry(backends: Backend[]): BackendRegistry {
       byModel.set(modelId, backend);
     }
 
-  const backendOf = (modelId: string): Backend => {
+  const backendOf = (modelId: string): Backend | ProbedBackend => {
     const backend = byModel.get(modelId);
     if (!backend) throw unknown(modelId);
     return backend;
   };
 
-  /** Counts failures in a row. An abort and a prompt that cannot be answered are not the backend's. */
-  const counted = async <T>(backend: Backend, signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
+  const worked = (modelId: string): void => {
+    failures.delete(backendOf(modelId));
+    failures.delete(modelId);
+  };
+
+  /** Counts failures in a row; an abort is none. */
+  const counted = async <T>(modelId: string, signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
+    const backend = backendOf(modelId);
     try {
       const result = await action();
-      failures.delete(backend);
+      worked(modelId);
       return result;
     } catch (error) {
       const code = error instanceof BlfError ? error.code : "INTERNAL";
-      const isOurs = !signal.aborted && !code.startsWith("MODEL_PROMPT_");
-      if (isOurs) failures.set(backend, { count: (failures.get(backend)?.count ?? 0) + 1, code });
+      if (signal.aborted || forgiven.test(code)) throw error;
+      const isOneModels = isProbed(backend) ? !ofTheService.test(code) : code.startsWith("MODEL_");
+      const scope = isOneModels ? modelId : backend;
+      failures.set(scope, { count: (failures.get(scope)?.count ?? 0) + 1, code });
       throw error;
     }
   };
 
-  const healthOf = (backend: Backend): BackendHealth => {
-    const { count, code } = failures.get(backend) ?? { count: 0, code: "" };
-    if (count < failuresUntilUnhealthy) return backend.health();
-    return { status: "unhealthy", detail: `${count} failures in a row, the last one ${code}` };
+  const givenUp = (...scopes: (Backend | string)[]): BackendHealth | undefined => {
+    const worst = scopes.map((scope) => failures.get(scope)).find((failure) => failure && isTooMany(failure.count));
+    return worst && { status: "unhealthy", detail: `${worst.count} failures in a row, the last one ${worst.code}` };
   };
+
+  const healthOf = (modelId: string): BackendHealth => {
+    const backend = backendOf(modelId);
+    return givenUp(backend, modelId) ?? (isProbed(backend) ? backend.modelHealth(modelId) : backend.health());
+  };
+
+  const isAdvertised = (modelId: string): boolean => {
+    const backend = backendOf(modelId);
+    return healthOf(modelId).status !== "unhealthy" && (!isProbed(backend) || backend.isOffered(modelId));
+  };
+
+  const warm = (modelId: string, signal: AbortSignal) =>
+    counted(modelId, signal, () => backendOf(modelId).warm(modelId, signal));
+
+  /** A look that fails is no failure of the backend: it keeps to itself what it found out about the model. */
+  const look = async (modelId: string, signal: AbortSignal): Promise<void> => {
+    const backend = backendOf(modelId);
+    if (!isProbed(backend)) return warm(modelId, signal);
+    await backend.probe(modelId, signal);
+    if (backend.isOffered(modelId)) worked(modelId);
+  };
+
+  const probeAll = async (signal: AbortSignal): Promise<void> => {
+    const errors: unknown[] = [];
+    // Backends do not wait for each other, since one of them may be silent for long; what one bears at a time only it knows.
+    const looks = backends.map(async (backend) => {
+      const sick = backend.models().filter((modelId) => !isAdvertised(modelId));
+      for (const modelId of sick) {
+        // One model that could be loaded speaks for the others; one that was compared with itself does not.
+        if (!isProbed(backend) && isAdvertised(modelId)) continue;
+        await look(modelId, signal).catch((error: unknown) => errors.push(error));
+        signal.throwIfAborted();
+      }
+    });
+    await Promise.all(looks);
+    if (errors.length > 0) throw errors[0];
+  };
+  let probing: Promise<void> | undefined;
 
   return {
     models: () => [...byModel.keys()],
+    advertised: () => [...byModel.keys()].filter(isAdvertised),
     slots: backends.reduce((sum, backend) => sum + backend.slots, 0),
     slotsOf: (modelId) => backendOf(modelId).slots,
     canServe: (modelId) => {
       const backend = byModel.get(modelId);
-      return backend !== undefined && healthOf(backend).status !== "unhealthy";
+      return backend !== undefined && isAdvertised(modelId) && (!isProbed(backend) || backend.isOpen(modelId));
     },
     backendOf,
     determinismClass: (modelId) => byModel.get(modelId)?.determinismClass(modelId),
-    warm: async (modelId, signal) => {
-      const backend = backendOf(modelId);
-      await counted(backend, signal, () => backend.warm(modelId, signal));
+    warm,
+    generate: async (request, options) =>
+      counted(request.modelId, options.signal, () => backendOf(request.modelId).generate(request, options)),
+    health: () => Object.fromEntries(backends.map((backend) => [backend.name, givenUp(backend) ?? backend.health()])),
+    healthOf,
+    look,
+    probe: (signal) => {
+      probing ??= probeAll(signal).finally(() => {
+        probing = undefined;
+      });
+      return probing;
     },
-    generate: async (request, options) => {
-      const backend = backendOf(request.modelId);
-      return counted(backend, options.signal, () => backend.generate(request, options));
-    },
-    health: () => Object.fromEntries(backends.map((backend) => [backend.name, healthOf(backend)])),
     close: async () => {
       await Promise.all(backends.map((backend) => backend.close()));
     },
   };
+}
+
+function isTooMany(count: number): boolean {
+  return count >= failuresUntilUnhealthy;
+}
+
+function isProbed(backend: Backend | ProbedBackend): backend is ProbedBackend {
+  return "probe" in backend;
 }
 
 function unknown(modelId: string): BlfError {

@@ -1,7 +1,13 @@
 import type { Clock } from "./clock.ts";
 import { BlfError } from "./errors.ts";
 
-/** A signal that aborts at a point in time, or earlier with one of its parents. Call `clear` when the work is done. */
+/** How often the clock is looked at, in milliseconds: it may be set, and a machine that slept wakes up later than its timers think. */
+const lookEveryMs = 5000;
+
+/**
+ * A signal that aborts at a point in time, at once when that is over, or earlier with one of its parents. Call `clear` when the work
+ * is done.
+ */
 export function deadlineSignal(
   clock: Clock,
   atMs: number,
@@ -14,9 +20,11 @@ export function deadlineSignal(
     message: "The claim deadline passed before the job was finished",
     hint: "Use a smaller model or a faster machine, or lower max_concurrent_jobs.",
   });
-  clock.sleep(Math.max(0, atMs - clock.now()), done.signal).then(
-    () => controller.abort(error),
-    () => {},
-  );
+  const wait = async (): Promise<void> => {
+    for (let rest = atMs - clock.now(); rest > 0; rest = atMs - clock.now())
+      await clock.sleep(Math.min(rest, lookEveryMs), done.signal);
+    controller.abort(error);
+  };
+  wait().catch(() => {});
   return { signal: AbortSignal.any([controller.signal, ...parents]), clear: () => done.abort() };
 }

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "./clock.ts";
 import { BlfError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 
@@ -12,6 +13,8 @@ export type HttpRequest = {
   /** Largest body that is read, in bytes. */
   maxBytes: number;
   signal?: AbortSignal;
+  /** Measures the timeout; the system's clock by default. */
+  timer?: Clock;
 };
 
 export type HttpResponse = { status: number; headers: Headers; bytes: Uint8Array };
@@ -29,8 +32,8 @@ export async function httpRequest(
   url: string,
   request: HttpRequest,
 ): Promise<HttpResponse> {
-  const timeout = AbortSignal.timeout(request.timeoutMs);
-  const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+  const timeout = timeoutSignal(request.timer ?? systemClock, request.timeoutMs);
+  const signal = request.signal ? AbortSignal.any([request.signal, timeout.signal]) : timeout.signal;
   try {
     const init: RequestInit = { method: request.method ?? "GET", redirect: "manual", signal };
     if (request.headers) init.headers = request.headers;
@@ -42,7 +45,7 @@ export async function httpRequest(
     if (error instanceof BlfError) throw error;
     request.signal?.throwIfAborted();
     const origin = safeOrigin(url);
-    if (timeout.aborted)
+    if (timeout.signal.aborted)
       throw new BlfError({
         code: `${service.prefix}_TIMEOUT`,
         message: `${service.name} at ${origin} did not answer within ${request.timeoutMs / 1000} s`,
@@ -56,7 +59,20 @@ export async function httpRequest(
       retryable: true,
       cause: error,
     });
+  } finally {
+    timeout.clear();
   }
+}
+
+/** A signal that is aborted after `ms`, unless it is cleared before. */
+function timeoutSignal(clock: Clock, ms: number): { signal: AbortSignal; clear(): void } {
+  const timeout = new AbortController();
+  const done = new AbortController();
+  clock.sleep(ms, done.signal).then(
+    () => timeout.abort(new DOMException("The time for an answer is over", "TimeoutError")),
+    () => {},
+  );
+  return { signal: timeout.signal, clear: () => done.abort() };
 }
 
 /** Reads a body up to `maxBytes`, and stops reading as soon as there is more. */

@@ -5,25 +5,33 @@ import type { NodeContext } from "./context.ts";
 
 const attestedModels = "attested-models";
 
+/** News of the models waits for so long after an attestation, in milliseconds: each one costs the coordinator's memory of this node. */
+export const newsWaitMs = 5 * 60_000;
+
 /** Keeps the node's certificate valid and in step with the models that it offers. */
 export type CertificateKeeper = {
   /** Unix seconds; 0 when there is none. */
   expiresAt(): number;
   hash(): string;
-  /** Attests when the certificate is missing, about to expire, for other models, or when `force` says so. */
+  /**
+   * Attests when the certificate is missing or about to expire, when other models are advertised than it names, if it is not too new for
+   * that, or when `force` says so.
+   */
   ensure(signal: AbortSignal, force?: boolean): Promise<void>;
 };
 
 export function createCertificateKeeper(ctx: NodeContext): CertificateKeeper {
   let expiry = ctx.config.attestation_expiry;
   let hash: string = ctx.config.attestation_cert_hash;
+  let attestedAt = Number.NEGATIVE_INFINITY;
   let underWay: Promise<void> | undefined;
 
   const renew = async (signal: AbortSignal): Promise<void> => {
-    const modelIds = ctx.inference.models();
+    const modelIds = ctx.inference.advertised();
     const certificate = await attest({ ...ctx, modelIds, signal });
     expiry = certificate.expiry;
     hash = certificate.certHash;
+    attestedAt = ctx.clock.now();
     updateConfigFile(ctx.config.dir, {
       attestation_cert_hash: certificate.certHash,
       attestation_expiry: certificate.expiry,
@@ -39,7 +47,8 @@ export function createCertificateKeeper(ctx: NodeContext): CertificateKeeper {
 
   const isDue = () =>
     expiry - unixSeconds(ctx.clock) < renewMarginSeconds ||
-    ctx.journal.fact(attestedModels) !== JSON.stringify(ctx.inference.models());
+    (ctx.clock.now() - attestedAt >= newsWaitMs &&
+      ctx.journal.fact(attestedModels) !== JSON.stringify(ctx.inference.advertised()));
 
   ctx.metrics.certificateExpiry.set(expiry);
   return {

@@ -14,25 +14,15 @@ import { createDownloader } from "../ipfs/download.ts";
 import { systemClock } from "../lib/clock.ts";
 import { BlfError, errorCode } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { version } from "../lib/version.ts";
-import { type StatusServer, startStatusServer } from "../status/server.ts";
 import type { Wallet } from "../wallet/wallet.ts";
-import { createCertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
 import { describeCustomBackends } from "./custom-backends.ts";
 import { createInference } from "./inference.ts";
 import { openJournal } from "./journal/journal.ts";
 import { lockDataDirectory } from "./lock.ts";
-import { startHeartbeatLoop } from "./loops/heartbeat.ts";
-import type { Loop } from "./loops/loop.ts";
-import { startModelProbeLoop } from "./loops/model-probe.ts";
-import { startOnChainHeartbeatLoop } from "./loops/on-chain-heartbeat.ts";
-import { startPollLoop } from "./loops/poller.ts";
-import { startWatchdogLoop } from "./loops/watchdog.ts";
 import { createMetrics } from "./metrics.ts";
-import { localModels, offeredModels, unservedModels } from "./models.ts";
-import { createScheduler } from "./scheduler.ts";
-import { type StatusReport, statusReport } from "./status-report.ts";
+import { localModels, offeredModels } from "./models.ts";
+import { startNode } from "./start-node.ts";
 import { createNodeUploader } from "./uploader.ts";
 
 export type DaemonOptions = { config: Config; secrets: Secrets; wallet: Wallet; log: Logger };
@@ -50,7 +40,7 @@ export type Daemon = {
  * @throws BlfError `NODE_ALREADY_RUNNING`, `JOURNAL_*`, `STATUS_PORT_TAKEN`, `CHAIN_WRONG_ID`, `MODEL_*`, `ENGINE_*`
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, wallet, log } = options;
+  const { config, log } = options;
   const closing: (() => void | Promise<void>)[] = [];
   const close = async () => {
     for (const part of closing.splice(0).reverse()) await part();
@@ -68,54 +58,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ctx.journal.close();
     });
     await checkChain(ctx);
-    reportGaps(ctx);
-
-    const startedAt = ctx.clock.now();
-    const stopping = new AbortController();
-    const forced = new AbortController();
-    const certificate = createCertificateKeeper(ctx);
-    const loops: Loop[] = [];
-    let poll: Loop | undefined;
-    const scheduler = createScheduler(ctx, { onRoom: () => poll?.poke() }, forced.signal);
-    const status = startStatus(ctx, () =>
-      statusReport({ ctx, certificate, scheduler, startedAt, loops: () => loops.map((loop) => loop.state()) }),
-    );
-    if (status) closing.push(status.stop);
-    closing.push(async () => {
-      stopping.abort(new DOMException("the node stops", "AbortError"));
-      await Promise.all(loops.map((loop) => loop.finished));
-    });
-
-    ctx.keyPool.start();
-    await certificate.ensure(stopping.signal).catch((error: unknown) => {
-      log.warn("the first attestation failed; the watchdog goes on trying", { code: errorCode(error) });
-    });
-    loops.push(
-      startHeartbeatLoop(ctx, stopping.signal),
-      startWatchdogLoop(ctx, certificate, stopping.signal),
-      startOnChainHeartbeatLoop(ctx, stopping.signal),
-      startModelProbeLoop(ctx, stopping.signal),
-    );
-    const [firstModel] = ctx.inference.models();
-    if (firstModel !== undefined) await ctx.inference.warm(firstModel, stopping.signal);
-    scheduler.resume();
-    poll = startPollLoop(ctx, certificate, scheduler, stopping.signal);
-    loops.push(poll);
-    log.info("node ready", {
-      address: wallet.address,
-      version,
-      model: ctx.inference.models().join(","),
-      ...(status ? { url: status.url } : {}),
-    });
-
+    const node = await startNode(ctx);
     return {
       stop: async (force) => {
-        if (force.aborted) forced.abort(force.reason);
-        else force.addEventListener("abort", () => forced.abort(force.reason), { once: true });
-        const running = scheduler.running().length;
-        if (running > 0) log.info("finishing the running jobs; a second signal aborts them", { count: running });
-        await scheduler.drain();
-        if (!force.aborted) await ctx.icl.heartbeat(AbortSignal.timeout(3000)).catch(() => {});
+        await node.stop(force);
         await close();
         log.info("node stopped");
       },
@@ -146,15 +92,6 @@ function checkModelFiles(config: Config): void {
   }
 }
 
-function startStatus(ctx: NodeContext, report: () => StatusReport): StatusServer | undefined {
-  if (ctx.config.status_port === 0) return undefined;
-  const metrics = () => {
-    ctx.metrics.keyPool.set(ctx.keyPool.size());
-    return ctx.metrics.registry.metrics();
-  };
-  return startStatusServer({ host: ctx.config.status_host, port: ctx.config.status_port, report, metrics });
-}
-
 async function createContext({ config, secrets, wallet, log }: DaemonOptions): Promise<NodeContext> {
   const clock = systemClock;
   const chain = createChain({
@@ -171,7 +108,7 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
     clock,
     log,
   });
-  const inference = createInference(config, log, clock);
+  const inference = createInference(config, log, clock, { secrets });
   return {
     config,
     wallet,
@@ -212,12 +149,4 @@ async function checkChain(ctx: NodeContext): Promise<void> {
     if (errorCode(error) === "CHAIN_WRONG_ID") throw error;
     ctx.log.warn("the RPC cannot be reached yet", { code: errorCode(error) });
   });
-}
-
-/** Says at the start what this node will not do, and what is missing for it. */
-function reportGaps(ctx: NodeContext): void {
-  for (const model of unservedModels(ctx.config))
-    ctx.log.warn("a model of supported_model_ids has no backend here and is not offered", { model });
-  if (ctx.inference.models().length === 0) ctx.log.warn("no model is configured: this node gets no jobs");
-  if (!ctx.uploader) ctx.log.warn("no upload service is configured: this node verifies but does not lead");
 }

@@ -1,13 +1,20 @@
 import type { Config } from "../config/load.ts";
+import type { ModelConfig } from "../config/schema.ts";
+import type { Secrets } from "../config/secrets.ts";
+import { type RandomBytes, systemRandom } from "../crypto/random.ts";
 import type { BackendHealth } from "../inference/backend.ts";
 import { createCustomBackend } from "../inference/custom.ts";
+import { createGeminiBackend } from "../inference/gemini.ts";
+import { createGroqBackend } from "../inference/groq.ts";
 import { createLlamaBackend, type LlamaModelConfig } from "../inference/llama/backend.ts";
 import { createMockBackend } from "../inference/mock.ts";
 import { type BackendRegistry, createBackendRegistry } from "../inference/registry.ts";
+import { createVllmBackend } from "../inference/vllm.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Fetch } from "../lib/http.ts";
 import type { Logger } from "../lib/log.ts";
 import { customBackendEntries } from "./custom-backends.ts";
-import { localModels, offeredModels } from "./models.ts";
+import { cloudModels, localModels, offeredModels } from "./models.ts";
 
 export type ModelReport = { id: string; backend: string; health: BackendHealth; determinismClass: string | null };
 
@@ -17,32 +24,85 @@ export type Inference = BackendRegistry & {
   sharesSlots(modelId: string, other: string): boolean;
   isBusy(): boolean;
   describe(): ModelReport[];
-  /** Loads a model of every unhealthy backend, which brings it back when that works. */
-  probe(signal: AbortSignal): Promise<void>;
 };
 
-/** The backends that the configuration asks for: llama.cpp for its models, the mock for those that the operator named, and modules. */
-export function createInference(config: Config, log: Logger, clock: Clock): Inference {
+export type InferenceOptions = {
+  /** Keys of the services that answer over HTTP. */
+  secrets?: Secrets;
+  fetch?: Fetch;
+  random?: RandomBytes;
+};
+
+/**
+ * The backends that the configuration asks for: llama.cpp for its models, the mock for those that the operator named, modules, and
+ * services over HTTP.
+ */
+export function createInference(config: Config, log: Logger, clock: Clock, options: InferenceOptions = {}): Inference {
   const offered = new Set(offeredModels(config));
   const models: Record<string, LlamaModelConfig> = {};
   for (const [id, model] of Object.entries(localModels(config))) {
     if (!offered.has(id)) continue;
-    models[id] = {
-      path: model.path,
-      contextSize: model.context_size,
-      maxTokens: model.max_tokens,
-      gpuLayers: model.gpu_layers,
-    };
+    models[id] = llamaModel(model);
   }
-  const { threads, isolation } = config.engine;
-  const llama = createLlamaBackend({ models, isolation, log, clock, ...(threads > 0 ? { threads } : {}) });
+  const { threads, isolation, sequences, idle_unload_minutes } = config.engine;
+  const llama = createLlamaBackend({
+    models,
+    isolation,
+    log,
+    clock,
+    idleUnloadMs: idle_unload_minutes * 60_000,
+    ...(threads > 0 ? { threads } : {}),
+    ...(sequences > 0 ? { maxConcurrent: sequences } : {}),
+  });
   const mockIds = config.mock_model_ids.filter((id) => offered.has(id));
   const mock = createMockBackend({ models: mockIds, optedIn: mockIds, clock });
   const custom = customBackendEntries(config).map(({ path, description }) => {
     const models = description.models.filter((id) => offered.has(id));
     return createCustomBackend({ path, description: { ...description, models }, log, clock });
   });
-  return withReports(createBackendRegistry([llama, mock, ...custom]));
+  const services = createServices(config, offered, { ...options, log, clock });
+  return withReports(createBackendRegistry([llama, mock, ...custom, ...services]));
+}
+
+/** A local model of the configuration in the words of its backend. */
+export function llamaModel(model: ModelConfig): LlamaModelConfig {
+  return {
+    path: model.path,
+    contextSize: model.context_size,
+    maxTokens: model.max_tokens,
+    gpuLayers: model.gpu_layers,
+    template: model.template,
+    system: model.system,
+    stop: model.stop,
+    sha256: model.sha256,
+  };
+}
+
+/** The backends that answer over HTTP, of which only those with models exist. */
+function createServices(config: Config, offered: Set<string>, parts: InferenceOptions & { log: Logger; clock: Clock }) {
+  const { secrets = {}, fetch = globalThis.fetch, random = systemRandom, log, clock } = parts;
+  const { vllm } = config;
+  const common = { fetch, clock, log };
+  const names = Object.fromEntries(Object.entries(vllm.models).filter(([id]) => offered.has(id)));
+  const cloud = (name: "groq" | "gemini") => cloudModels(config, name).filter((id) => offered.has(id));
+  const groq = { ...common, baseUrl: config.groq.base_url, models: cloud("groq"), apiKey: secrets.groqApiKey };
+  const gemini = { ...common, baseUrl: config.gemini.base_url, models: cloud("gemini"), apiKey: secrets.googleApiKey };
+  const server = {
+    ...common,
+    random,
+    baseUrl: vllm.base_url,
+    models: names,
+    apiKey: secrets.vllmApiKey,
+    maxTokens: vllm.max_tokens,
+    timeoutMs: vllm.timeout_s * 1000,
+    maxConcurrent: vllm.max_concurrent,
+    sendTopK: vllm.send_top_k,
+  };
+  return [
+    ...(Object.keys(names).length > 0 ? [createVllmBackend(server)] : []),
+    ...(groq.models.length > 0 ? [createGroqBackend(groq)] : []),
+    ...(gemini.models.length > 0 ? [createGeminiBackend(gemini)] : []),
+  ];
 }
 
 function withReports(registry: BackendRegistry): Inference {
@@ -50,7 +110,7 @@ function withReports(registry: BackendRegistry): Inference {
   const describe = () =>
     registry.models().map((id) => {
       const backend = registry.backendOf(id).name;
-      const health = registry.health()[backend]!;
+      const health = registry.healthOf(id);
       return { id, backend, health, determinismClass: registry.determinismClass(id) ?? null };
     });
   return {
@@ -65,10 +125,6 @@ function withReports(registry: BackendRegistry): Inference {
       } finally {
         busy--;
       }
-    },
-    probe: async (signal) => {
-      const unhealthy = describe().filter(({ health }) => health.status === "unhealthy");
-      for (const { id } of unhealthy) await registry.warm(id, signal);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Assignment } from "../icl/wire.ts";
 import type { NodeContext } from "./context.ts";
 import { outputIsSafe, runJob } from "./jobs/run-job.ts";
-import type { JobKey } from "./journal/job-record.ts";
+import type { JobKey, JobRecord } from "./journal/job-record.ts";
 
 export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
 
@@ -9,8 +9,8 @@ export type RunningJob = JobKey & { modelId: string; since: number; usesModel: b
 export type Scheduler = {
   /** Claims and starts what fits; the rest is offered again by the next poll. */
   offer(assignments: Assignment[]): void;
-  /** Goes on with what an earlier run of the node left unfinished. */
-  resume(): void;
+  /** Goes on with what an earlier run of the node left unfinished: with all of it, or with those jobs that `which` lets pass. */
+  resume(which?: (record: JobRecord) => boolean): void;
   hasRoom(): boolean;
   running(): RunningJob[];
   /** No new jobs from now on; resolves when the running ones have ended. */
@@ -33,10 +33,13 @@ export function reasonNotToLead(ctx: Pick<NodeContext, "config" | "uploader">): 
 /** `signal` aborts the running jobs; they stay in the journal and go on after the next start. */
 export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signal: AbortSignal): Scheduler {
   const jobs = new Map<string, RunningJob & { finished: Promise<void> }>();
+  /** Jobs of an earlier run for which there is no room yet. */
+  const waiting: JobRecord[] = [];
   const declined = new Set<string>();
-  let draining = false;
+  const draining = new AbortController();
 
-  const hasRoom = () => !draining && jobs.size < ctx.config.max_concurrent_jobs;
+  const isFull = () => jobs.size >= ctx.config.max_concurrent_jobs;
+  const hasRoom = () => !draining.signal.aborted && !isFull() && waiting.length === 0;
 
   const modelIsFree = (modelId: string) => {
     // A resumed job may be of a model that the configuration has lost.
@@ -60,11 +63,22 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       job.usesModel = false;
       events.onRoom();
     };
-    const finished = runJob(ctx, key, modelDone, signal).finally(() => {
+    const finished = runJob(ctx, key, modelDone, signal, { draining: draining.signal }).finally(() => {
       jobs.delete(id);
+      startWaiting();
       events.onRoom();
     });
     jobs.set(id, { ...key, modelId, since: ctx.clock.now(), usesModel, finished });
+  };
+
+  const startWaiting = (): void => {
+    while (!draining.signal.aborted && !isFull()) {
+      const record = waiting.shift();
+      if (!record) return;
+      const { taskId, role, state } = record;
+      ctx.log.info("going on with an unfinished job", { jobId: taskId, role, state });
+      start({ taskId, role }, record.modelId, !outputIsSafe(record));
+    }
   };
 
   return {
@@ -89,19 +103,16 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       }
       if (declined.size > 10_000) declined.clear();
     },
-    resume: () => {
-      for (const record of ctx.journal.unfinished()) {
-        ctx.log.info("going on with an unfinished job", {
-          jobId: record.taskId,
-          role: record.role,
-          state: record.state,
-        });
-        start({ taskId: record.taskId, role: record.role }, record.modelId, !outputIsSafe(record));
-      }
+    resume: (which = () => true) => {
+      const isNew = (record: JobRecord) =>
+        !jobs.has(idOf(record)) && !waiting.some((one) => idOf(one) === idOf(record));
+      waiting.push(...ctx.journal.unfinished().filter((record) => isNew(record) && which(record)));
+      waiting.sort(byUrgency);
+      startWaiting();
     },
     running: () => [...jobs.values()].map(({ finished: _, ...job }) => job),
     drain: async () => {
-      draining = true;
+      draining.abort(new DOMException("the node takes no more jobs", "AbortError"));
       await Promise.allSettled([...jobs.values()].map((job) => job.finished));
     },
   };
@@ -109,4 +120,10 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
 
 function idOf(key: JobKey): string {
   return `${key.role}:${key.taskId}`;
+}
+
+/** First what only has to be submitted, then what is due first; what was not claimed yet can wait longest. */
+function byUrgency(a: JobRecord, b: JobRecord): number {
+  const deadline = (record: JobRecord) => record.claimDeadline ?? Number.MAX_SAFE_INTEGER;
+  return Number(outputIsSafe(b)) - Number(outputIsSafe(a)) || deadline(a) - deadline(b);
 }

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { executable } from "../e2e/executable.ts";
 import { measureIdle } from "./idle.ts";
+import { measureInference } from "./inference.ts";
 import { measureNative } from "./native.ts";
 import { measureOverhead } from "./overhead.ts";
 import { formatTable, type Row, unmeasured } from "./report.ts";
@@ -28,6 +29,7 @@ const groups: Record<string, (bench: Bench) => Promise<Row[]>> = {
   idle: measureIdle,
   overhead: measureOverhead,
   stalls: measureStalls,
+  inference: measureInference,
 };
 
 /** `bun test/bench/bench.ts [--json] [--strict] [--only start,native]` */

@@ -136,6 +136,24 @@ describe("attest", () => {
     expect((await registrationOf(own.address)).models).toEqual(["mock-other"]);
   });
 
+  test("names no model of a service that is not fit, and says why", async () => {
+    using own = await node();
+    const services = {
+      BLF_VLLM_BASE_URL: "http://127.0.0.1:1",
+      BLF_VLLM_MODELS: '{"opt":"facebook/opt-125m"}',
+      BLF_GROQ_MODELS: "groq:llama-3.3-70b-versatile",
+      BLF_LOG_LEVEL: "warn",
+    };
+    const result = await runCli(["attest", "--json"], {
+      env: { ...own.env, ...services, BLF_MOCK_MODEL_IDS: "mock-a" },
+    });
+    expect(documentOf({ ...result, stderr: "" })).toMatchObject({ models: ["mock-a"] });
+    const sent = proxy.exchanges.find(({ path }) => path === "/internal/attestation/verify")!.request;
+    expect(sent["supportedModelIds"]).toEqual(["mock-a"]);
+    expect(result.stderr).toContain("VLLM_UNREACHABLE");
+    expect(result.stderr).toContain("GROQ_KEY_MISSING");
+  });
+
   test("--tee-key really is the key of the quote, and a coordinator that does not know it refuses", async () => {
     using own = await node();
     const result = await runCli(["attest", "--mock", "--tee-key", "a key of mine", "--json"], { env: own.env });

@@ -13,6 +13,7 @@ import { createLogger } from "../../src/lib/log.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 import { freePort, startDaemonProcess } from "./daemon.ts";
+import { hasEngines, installedEngine } from "./installed-engine.ts";
 import { keystoreDirectory } from "./keystore-directory.ts";
 import { password } from "./node-directory.ts";
 import { type CliResult, runCli } from "./run-cli.ts";
@@ -24,6 +25,9 @@ const log = createLogger({ level: "error", format: "text", clock: systemClock, w
 /** Commands that print no JSON document, each with the reason. */
 const exceptions: Record<string, string> = {
   run: "runs until it is stopped and writes a log, not a result",
+  ...(hasEngines
+    ? {}
+    : { "models engine install": "has no engine for this platform", "models engine remove": "has none to remove" }),
 };
 
 /** Commands with a test of their own below. */
@@ -127,7 +131,20 @@ const runs: Record<string, () => Run | Promise<Run>> = {
   "models verify": () => ({ args: ["tiny"] }),
   "models pull": () => ({ args: [`${files.url}pulled.gguf`, "--id", "pulled"] }),
   "test-determinism": () => ({ args: ["--model", "tiny", "--runs", "2"] }),
+  "verify-output": async () => {
+    const spoken = await runCli(["models", "test", "tiny", "Hello", "--json"], { env: own.env });
+    const { text } = JSON.parse(spoken.stdout) as { text: string };
+    return { args: ["--model", "tiny", "--prompt", "Hello", "--output-file", "-"], stdin: text };
+  },
   "models remove": () => ({ args: ["tiny"] }),
+  "models sdk": () => ({}),
+  "models engine list": () => ({}),
+  ...(hasEngines
+    ? {
+        "models engine install": () => ({ args: ["vulkan"], env: installedEngine(directory, "vulkan") }),
+        "models engine remove": () => ({ args: ["vulkan"], env: installedEngine(directory, "vulkan") }),
+      }
+    : {}),
   "config get": () => ({ args: ["icl_endpoint"] }),
   "config set": () => ({ args: ["max_fee_gwei", "5"] }),
   "config list": () => ({}),

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { readEnvironment, variables } from "../../src/config/environment.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { configKeys } from "../../src/config/schema.ts";
+import { configGroups, configKeys } from "../../src/config/schema.ts";
+import { expectCode } from "../crypto/expect-code.ts";
 import { dataDirectory } from "./directory.ts";
 
 const address = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
@@ -51,6 +52,7 @@ const ownKeys: [key: string, value: unknown, text: string][] = [
     '{"qwen2.5-7b":{"path":"/m.gguf","context_size":4096}}',
   ],
   ["model_hub_url", "https://hub.example.org", "https://hub.example.org/"],
+  ["npm_registry_url", "https://npm.example.org", "https://npm.example.org/"],
   ["mock_model_ids", ["mock:a"], "mock:a"],
   ["log_format", "json", "json"],
   ["staking_address", address, address],
@@ -64,12 +66,29 @@ const ownKeys: [key: string, value: unknown, text: string][] = [
   ["status_port", 0, "0"],
 ];
 
+const groups: string[] = configGroups;
+
+/** Keys within groups, their values, and the same as variables. */
+const groupedKeys: [group: string, key: string, value: unknown, text: string][] = [
+  ["vllm", "base_url", "https://gpu.example.org", "https://gpu.example.org/v1/"],
+  ["vllm", "models", { "opt:125m": "facebook/opt-125m" }, '{"opt:125m":"facebook/opt-125m"}'],
+  ["vllm", "max_tokens", 64, "64"],
+  ["vllm", "timeout_s", 30, "30"],
+  ["vllm", "max_concurrent", 8, "8"],
+  ["vllm", "allow_http", true, "yes"],
+  ["vllm", "send_top_k", false, "0"],
+  ["groq", "base_url", "http://127.0.0.1:9", "http://127.0.0.1:9/"],
+  ["groq", "models", ["groq:a", "groq:b"], "groq:a, groq:b"],
+  ["gemini", "base_url", "https://g.example", "https://g.example"],
+  ["gemini", "models", ["gemini:a"], "gemini:a"],
+];
+
 const keys = [...originalKeys, ...ownKeys];
 const inFile = (value: unknown) => (typeof value === "bigint" ? value.toString() : value);
 
 describe("every key", () => {
   test("is in these tables", () => {
-    expect(keys.map(([key]) => key).sort()).toEqual(configKeys.filter((key) => key !== "engine").sort());
+    expect(keys.map(([key]) => key).sort()).toEqual(configKeys.filter((key) => !groups.includes(key)).sort());
   });
 
   test.each(keys)("%s is read from config.json", (key, value) => {
@@ -97,9 +116,79 @@ describe("every key", () => {
 test("the engine's keys have variables of their own, which leave the file's others alone", () => {
   using data = dataDirectory({ engine: { isolation: "none", threads: 3 } });
   const engineOf = (env: Record<string, string>) => loadConfig({ env: { ...data.env, ...env } }).config.engine;
-  expect(engineOf({})).toEqual({ isolation: "none", threads: 3 });
-  expect(engineOf({ BLF_ENGINE_THREADS: "7" })).toEqual({ isolation: "none", threads: 7 });
-  expect(engineOf({ BLF_ENGINE_ISOLATION: "process" })).toEqual({ isolation: "process", threads: 3 });
+  expect(engineOf({})).toMatchObject({ isolation: "none", threads: 3 });
+  expect(engineOf({ BLF_ENGINE_THREADS: "7" })).toMatchObject({ isolation: "none", threads: 7 });
+  expect(engineOf({ BLF_ENGINE_ISOLATION: "process" })).toMatchObject({ isolation: "process", threads: 3 });
+});
+
+describe("the keys of services that answer prompts", () => {
+  const found = (config: object, group: string, key: string) =>
+    (config as Record<string, Record<string, unknown>>)[group]?.[key];
+
+  test("are all in this table", () => {
+    const { config } = loadConfig({ env: { BLF_CONFIG_DIR: "/nonexistent" } });
+    const all = (["vllm", "groq", "gemini"] as const).flatMap((group) =>
+      Object.keys(config[group]).map((key) => `${group}.${key}`),
+    );
+    expect(groupedKeys.map(([group, key]) => `${group}.${key}`).sort()).toEqual(all.sort());
+  });
+
+  test.each(
+    groupedKeys,
+  )("%s.%s is read from config.json, and from its variable beside the file's others", (group, key, value, text) => {
+    using file = dataDirectory({ [group]: { [key]: value } });
+    expect(found(loadConfig({ env: file.env }).config, group, key)).toEqual(value);
+    const other = groupedKeys.find(([name, inner]) => name === group && inner !== key)!;
+    using beside = dataDirectory({ [group]: { [other[1]]: other[2] } });
+    const env = { ...beside.env, [`BLF_${group}_${key}`.toUpperCase()]: text };
+    const { config } = loadConfig({ env });
+    expect(found(config, group, key)).toEqual(value);
+    expect(found(config, group, other[1])).toEqual(other[2]);
+  });
+
+  test("have the network's values when nothing is said", () => {
+    const { config } = loadConfig({ env: { BLF_CONFIG_DIR: "/nonexistent" } });
+    expect([config.vllm, config.groq, config.gemini]).toEqual([
+      {
+        base_url: "",
+        models: {},
+        max_tokens: 2048,
+        timeout_s: 300,
+        max_concurrent: 4,
+        allow_http: false,
+        send_top_k: true,
+      },
+      { base_url: "https://api.groq.com", models: [] },
+      { base_url: "https://generativelanguage.googleapis.com", models: [] },
+    ]);
+  });
+
+  test.each([
+    [{ vllm: { base_url: "http://10.0.0.5:8000" } }, '"vllm.base_url"', "BLF_VLLM_BASE_URL"],
+    [{ vllm: { base_url: "https://me:pw@gpu.example" } }, '"vllm.base_url"', "BLF_VLLM_BASE_URL"],
+    [{ vllm: { base_url: "ftp://gpu.example", allow_http: true } }, '"vllm.base_url"', "BLF_VLLM_BASE_URL"],
+    [{ vllm: { models: { a: "" } } }, '"vllm.models.a"', "BLF_VLLM_MODELS"],
+    [{ groq: { models: ["llama-3.3-70b-versatile"] } }, '"groq.models.0"', "BLF_GROQ_MODELS"],
+    [{ groq: { base_url: "http://api.groq.com" } }, '"groq.base_url"', "BLF_GROQ_BASE_URL"],
+    [{ gemini: { models: ["gemini:"] } }, '"gemini.models.0"', "BLF_GEMINI_MODELS"],
+  ])("%j is refused, with the key and its variable", async (values, key, variable) => {
+    using data = dataDirectory(values);
+    const error = await expectCode(() => loadConfig({ env: data.env }), "CONFIG_INVALID");
+    expect(error.message).toStartWith(`${key} of `);
+    expect(error.hint).toContain(`${variable}.`);
+    expect(error.message).not.toContain("me:pw");
+  });
+
+  test("plain HTTP reaches another machine only when that is allowed in words", () => {
+    using data = dataDirectory({ vllm: { base_url: "http://10.0.0.5:8000/v1", allow_http: true } });
+    expect(loadConfig({ env: data.env }).config.vllm.base_url).toBe("http://10.0.0.5:8000");
+  });
+
+  test("a key that is none is answered with the one that was meant", async () => {
+    using data = dataDirectory({ vllm: { baseurl: "https://gpu.example" } });
+    const error = await expectCode(() => loadConfig({ env: data.env }), "CONFIG_UNKNOWN_KEY");
+    expect(error.hint).toBe('Did you mean "base_url"?');
+  });
 });
 
 test("the original's default configuration is accepted as its README prints it, with an address", () => {

@@ -13,6 +13,8 @@ const table: [variable: string, key: keyof Secrets][] = [
   ["PINATA_JWT", "ipfsUploadJwt"],
   ["GROQ_API_KEY", "groqApiKey"],
   ["GOOGLE_API_KEY", "googleApiKey"],
+  ["BLF_VLLM_API_KEY", "vllmApiKey"],
+  ["VLLM_API_KEY", "vllmApiKey"],
   ["MOCK_ATTESTATION_KEY", "mockAttestationKey"],
   ["HF_TOKEN", "hubToken"],
 ];

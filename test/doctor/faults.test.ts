@@ -5,6 +5,7 @@ import { getAddress, type Hex } from "viem";
 import { nodeRegistryAbi } from "../../src/chain/abi/node-registry.ts";
 import { stakingAbi } from "../../src/chain/abi/staking.ts";
 import type { NetworkAddresses } from "../../src/chain/addresses.ts";
+import type { Secrets } from "../../src/config/secrets.ts";
 import type { Devnet } from "../../src/devnet/devnet.ts";
 import { cofheStandIns } from "../../src/doctor/checks/services.ts";
 import { type System, systemOfThisMachine } from "../../src/doctor/context.ts";
@@ -34,7 +35,12 @@ afterAll(async () => {
 const nowhere = "http://127.0.0.1:1";
 
 /** What the doctor is given, and how the fault is taken away again. */
-type Planted = { env?: Record<string, string>; system?: Partial<System>; undo?: () => unknown };
+type Planted = {
+  env?: Record<string, string>;
+  system?: Partial<System>;
+  secrets?: Secrets;
+  undo?: () => unknown;
+};
 type Fault = { name: string; finding: string; plant(): Planted | Promise<Planted> };
 
 const env =
@@ -86,6 +92,15 @@ const mode =
 const memory = (total: number, available: number) => ({
   hardware: async () => ({ ...(await systemOfThisMachine.hardware()), memory: { total, available } }),
 });
+
+/** A service of models that answers everything alike. */
+const service =
+  (variable: string, answer: () => Response, others: Record<string, string>): Fault["plant"] =>
+  () => {
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer });
+    const url = `http://127.0.0.1:${server.port}`;
+    return { env: { [variable]: url, ...others }, undo: () => server.stop(true) };
+  };
 
 const model = (settings: object): Record<string, string> => ({
   BLF_MODELS: JSON.stringify({ tiny: { path: node.modelPath, ...settings } }),
@@ -268,6 +283,29 @@ const faults: Fault[] = [
       return { env: model({ path }) };
     },
   },
+  {
+    name: "the model server is down",
+    finding: "vllm",
+    plant: () => ({ env: { BLF_VLLM_BASE_URL: nowhere, BLF_VLLM_MODELS: '{"opt":"facebook/opt-125m"}' } }),
+  },
+  {
+    name: "the model server has other models",
+    finding: "vllm",
+    plant: service("BLF_VLLM_BASE_URL", () => Response.json({ data: [{ id: "another" }] }), {
+      BLF_VLLM_MODELS: '{"opt":"facebook/opt-125m"}',
+    }),
+  },
+  { name: "no key for Groq", finding: "groq", plant: env("BLF_GROQ_MODELS", "groq:llama-3.3-70b-versatile") },
+  {
+    name: "a key that Google refuses",
+    finding: "gemini",
+    plant: async () => ({
+      ...(await service("BLF_GEMINI_BASE_URL", () => Response.json({}, { status: 403 }), {
+        BLF_GEMINI_MODELS: "gemini:gemini-2.5-flash",
+      })()),
+      secrets: { googleApiKey: new Secret("expired") },
+    }),
+  },
   { name: "no model", finding: "models", plant: env("BLF_MODELS", "{}") },
   {
     name: "a model that nothing here can run",
@@ -282,9 +320,12 @@ describe("each fault turns the finding that belongs to it red, and no other", ()
   });
 
   test.each(faults)("$name: $finding", async ({ finding, plant }) => {
-    const { env = {}, system, undo } = await plant();
+    const { env = {}, system, secrets, undo } = await plant();
     try {
-      const options = system ? { system: { ...systemOfThisMachine, ...system } } : {};
+      const options = {
+        ...(system ? { system: { ...systemOfThisMachine, ...system } } : {}),
+        ...(secrets ? { secrets } : {}),
+      };
       const report = await node.examine(env, options);
       expect(red(report)).toEqual([finding]);
       const found = report.findings.find(({ id }) => id === finding)!;

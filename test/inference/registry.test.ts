@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { Backend } from "../../src/inference/backend.ts";
+import type { Backend, BackendHealth } from "../../src/inference/backend.ts";
+import type { ProbedBackend } from "../../src/inference/http/probed-backend.ts";
 import { createMockBackend } from "../../src/inference/mock.ts";
 import { createBackendRegistry } from "../../src/inference/registry.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -96,5 +97,152 @@ describe("backend registry", () => {
     expect(registry.canServe("mock-a")).toBe(false);
     await registry.warm("mock-a", never);
     expect(registry.canServe("mock-a")).toBe(true);
+  });
+
+  test("a failure of one model only leaves the backend's others alone", async () => {
+    const inner = mock("mock-a", "mock-b");
+    const registry = createBackendRegistry([
+      {
+        ...inner,
+        generate: async (request, options) => {
+          if (request.modelId === "mock-a") throw failed("MODEL_FILE_MISSING");
+          return inner.generate(request, options);
+        },
+      },
+    ]);
+    for (let i = 0; i < 3; i++) await failureOf(() => registry.generate(asking("mock-a"), { signal: never }));
+    expect([registry.canServe("mock-a"), registry.canServe("mock-b")]).toEqual([false, true]);
+    expect(registry.healthOf("mock-a").detail).toBe("3 failures in a row, the last one MODEL_FILE_MISSING");
+    expect(registry.healthOf("mock-b").status).toBe("healthy");
+    expect(registry.advertised()).toEqual(["mock-b"]);
+    expect(registry.models()).toEqual(["mock-a", "mock-b"]);
+  });
+});
+
+const failed = (code: string) => new BlfError({ code, message: "it failed", hint: "none" });
+const asking = (modelId: string) => ({ modelId, prompt: "p" });
+
+/** A backend that looks at its models, with what the test says about them. */
+function service(...ids: string[]) {
+  const inner = mock(...ids.map((id) => `mock-${id}`));
+  const models = Object.fromEntries(
+    inner.models().map((id) => [id, { offered: false, open: true, health: "healthy" as BackendHealth["status"] }]),
+  );
+  const calls: string[] = [];
+  let failure: string | undefined;
+  let onProbe: (modelId: string) => void = (modelId) => {
+    models[modelId]!.offered = true;
+  };
+  const backend: ProbedBackend = {
+    ...inner,
+    name: "service",
+    generate: async (request, options) => {
+      if (failure !== undefined) throw failed(failure);
+      return inner.generate(request, options);
+    },
+    modelHealth: (id) => ({ status: models[id]!.health, detail: models[id]!.health === "healthy" ? "" : "because" }),
+    isOffered: (id) => models[id]!.offered,
+    isOpen: (id) => models[id]!.open,
+    probe: async (id) => {
+      calls.push(id);
+      onProbe(id);
+    },
+  };
+  return {
+    backend,
+    models,
+    calls,
+    failWith: (code: string | undefined) => {
+      failure = code;
+    },
+    probing: (action: (modelId: string) => void) => {
+      onProbe = action;
+    },
+  };
+}
+
+describe("models of a service", () => {
+  test("are neither advertised nor served before they were looked at, and each is looked at once", async () => {
+    const { backend, calls } = service("a", "b");
+    const registry = createBackendRegistry([backend, mock("mock-local")]);
+    expect([registry.advertised(), registry.canServe("mock-a")]).toEqual([["mock-local"], false]);
+    await Promise.all([registry.probe(never), registry.probe(never)]);
+    expect(calls).toEqual(["mock-a", "mock-b"]);
+    expect(registry.advertised()).toEqual(["mock-a", "mock-b", "mock-local"]);
+    expect(registry.canServe("mock-a")).toBe(true);
+    await registry.probe(never);
+    expect(calls).toHaveLength(2);
+  });
+
+  test("that fail to be looked at keep no other from it", async () => {
+    const { backend, models, calls, probing } = service("a", "b");
+    const registry = createBackendRegistry([backend]);
+    probing((id) => {
+      if (id === "mock-a") throw failed("VLLM_SERVER_ERROR");
+      models[id]!.offered = true;
+    });
+    for (let i = 0; i < 5; i++) expect((await failureOf(() => registry.probe(never))).code).toBe("VLLM_SERVER_ERROR");
+    expect(registry.advertised()).toEqual(["mock-b"]);
+    expect(registry.canServe("mock-b")).toBe(true);
+    expect(calls.filter((id) => id === "mock-b")).toHaveLength(1);
+  });
+
+  test("are still advertised while the service refuses requests, but not claimed", async () => {
+    const { backend, models } = service("a");
+    const registry = createBackendRegistry([backend]);
+    await registry.probe(never);
+    models["mock-a"] = { offered: true, open: false, health: "degraded" };
+    expect(registry.healthOf("mock-a")).toEqual({ status: "degraded", detail: "because" });
+    expect([registry.advertised(), registry.canServe("mock-a")]).toEqual([["mock-a"], false]);
+  });
+
+  test("are all given up when the service cannot be reached three times, and come back by a look", async () => {
+    const { backend, calls, failWith } = service("a", "b");
+    const registry = createBackendRegistry([backend]);
+    await registry.probe(never);
+    failWith("VLLM_UNREACHABLE");
+    for (let i = 0; i < 3; i++) await failureOf(() => registry.generate(asking("mock-a"), { signal: never }));
+    expect(registry.advertised()).toEqual([]);
+    expect(registry.health()["service"]?.status).toBe("unhealthy");
+    failWith(undefined);
+    await registry.probe(never);
+    // It may have been started with other settings: what was found out before no longer holds for any of them.
+    expect(calls.slice(2)).toEqual(["mock-a", "mock-b"]);
+    expect(registry.advertised()).toEqual(["mock-a", "mock-b"]);
+  });
+
+  test("are given up one by one for what is no matter of the service", async () => {
+    const { backend, failWith } = service("a", "b");
+    const registry = createBackendRegistry([backend]);
+    await registry.probe(never);
+    failWith("VLLM_NOT_JSON");
+    for (let i = 0; i < 3; i++) await failureOf(() => registry.generate(asking("mock-a"), { signal: never }));
+    expect(registry.advertised()).toEqual(["mock-b"]);
+  });
+
+  test.each([
+    "GROQ_RATE_LIMITED",
+    "GROQ_PROMPT_REJECTED",
+    "GEMINI_ANSWER_BLOCKED",
+    "GEMINI_ANSWER_TRUNCATED",
+    "MODEL_PROMPT_TOO_LONG",
+  ])("are not given up for %s", async (code) => {
+    const { backend, failWith } = service("a");
+    const registry = createBackendRegistry([backend]);
+    await registry.probe(never);
+    failWith(code);
+    for (let i = 0; i < 5; i++) await failureOf(() => registry.generate(asking("mock-a"), { signal: never }));
+    expect(registry.advertised()).toEqual(["mock-a"]);
+  });
+
+  test("a look that finds a model unfit does not make it healthy", async () => {
+    const { backend, models, probing } = service("a");
+    const registry = createBackendRegistry([backend]);
+    probing((id) => {
+      models[id]!.health = "unhealthy";
+    });
+    await registry.probe(never);
+    expect([registry.advertised(), registry.canServe("mock-a")]).toEqual([[], false]);
+    expect(registry.healthOf("mock-a")).toEqual({ status: "unhealthy", detail: "because" });
   });
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import type { TinyArchitecture } from "../../native/tiny-architectures.ts";
 import { buildTinyModel } from "../../native/tiny-model.ts";
+import { tinyVocabulary, tokenType } from "../../native/tiny-vocabulary.ts";
 import { encodeWeights, seededNormal } from "../../native/weights.ts";
 import { readGguf } from "../../src/inference/llama/gguf.ts";
 
@@ -20,7 +22,7 @@ describe("buildTinyModel", () => {
     expect(Buffer.from(buildTinyModel({ seed: 5 })).equals(buildTinyModel({ seed: 6 }))).toBe(false);
   });
 
-  test.each(["f32", "f16", "q8_0"] as const)("writes a GGUF of %s that says what was asked for", (type) => {
+  test.each(["f32", "f16", "q8_0", "q4_0"] as const)("writes a GGUF of %s that says what was asked for", (type) => {
     const bytes = buildTinyModel({ dim: 96, layers: 2, heads: 3, kvHeads: 1, ff: 64, contextLength: 777, type });
     const { metadata, tensors, architecture, contextLength } = headerOf(bytes);
     expect(architecture).toBe("llama");
@@ -35,6 +37,27 @@ describe("buildTinyModel", () => {
     expect(headerOf(buildTinyModel()).contextLength).toBeGreaterThanOrEqual(2048);
   });
 
+  test("has a chat template and further control tokens if they are asked for", () => {
+    const chatTemplate = "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}";
+    const controlTokens = ["<|im_start|>", "<|im_end|>"];
+    const { metadata } = headerOf(buildTinyModel({ chatTemplate, controlTokens }));
+    expect(metadata.get("tokenizer.chat_template")).toBe(chatTemplate);
+    expect(headerOf(buildTinyModel()).metadata.has("tokenizer.chat_template")).toBe(false);
+    const { tokens, types } = tinyVocabulary(controlTokens);
+    expect(controlTokens.map((token) => types[tokens.indexOf(token)])).toEqual([tokenType.control, tokenType.control]);
+    expect(tokens.slice(0, 300)).toEqual(tinyVocabulary().tokens.slice(0, 300));
+  });
+
+  test("has what its architecture asks for", () => {
+    const namesOf = (architecture: TinyArchitecture) =>
+      headerOf(buildTinyModel({ architecture, layers: 1 })).tensors.map(({ name }) => name.replace("blk.0.", ""));
+    expect(namesOf("qwen2")).toContain("attn_k.bias");
+    expect(namesOf("qwen3")).toContain("attn_q_norm.weight");
+    expect(namesOf("gemma2")).toContain("post_ffw_norm.weight");
+    expect(namesOf("gemma2")).not.toContain("output.weight");
+    expect(namesOf("phi3")).toContain("attn_qkv.weight");
+  });
+
   test("leaves out the keys that are to be omitted", () => {
     expect(() => headerOf(buildTinyModel({ omit: ["llama.feed_forward_length"] }))).toThrow(
       "llama.feed_forward_length",
@@ -43,6 +66,7 @@ describe("buildTinyModel", () => {
 
   test("refuses sizes that do not fit together", () => {
     expect(() => buildTinyModel({ dim: 65 })).toThrow(RangeError);
+    expect(() => buildTinyModel({ dim: 128, type: "q4_k" })).toThrow(RangeError);
     expect(() => buildTinyModel({ heads: 4, kvHeads: 3 })).toThrow(RangeError);
   });
 });

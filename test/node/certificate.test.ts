@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { AttestationRequest, IclClient } from "../../src/icl/client.ts";
 import { BlfError } from "../../src/lib/errors.ts";
 import { attest } from "../../src/node/attest.ts";
-import { createCertificateKeeper } from "../../src/node/certificate.ts";
+import { createCertificateKeeper, newsWaitMs } from "../../src/node/certificate.ts";
 import { expectCode } from "../crypto/expect-code.ts";
 import { manualClock } from "../helpers/manual-clock.ts";
 import { tempDirectory } from "../helpers/temp-directory.ts";
@@ -119,9 +119,33 @@ describe("the keeper", () => {
     await same.ensure(signal);
     expect(requests).toHaveLength(1);
     expect(same.hash()).toBe(keeper.hash());
-    const inference = { ...ctx.inference, models: () => ["mock-model", "another"] };
+    const inference = { ...ctx.inference, advertised: () => ["mock-model", "another"] };
     await createCertificateKeeper({ ...ctx, config, inference }).ensure(signal);
     expect(requests.at(-1)!.supportedModelIds).toEqual(["mock-model", "another"]);
+  });
+
+  test("tells the coordinator of models that came or went, but not more often than every five minutes", async () => {
+    const { ctx, clock, requests, dir } = await keeping();
+    using _dir = dir;
+    let advertised = ["a", "b"];
+    const keeper = createCertificateKeeper({ ...ctx, inference: { ...ctx.inference, advertised: () => advertised } });
+    const told = () => requests.map(({ supportedModelIds }) => supportedModelIds);
+    await keeper.ensure(signal);
+    expect(told()).toEqual([["a", "b"]]);
+    advertised = ["a"];
+    clock.advance(newsWaitMs - 1);
+    await keeper.ensure(signal);
+    expect(told()).toHaveLength(1);
+    clock.advance(1);
+    await keeper.ensure(signal);
+    expect(told()).toEqual([["a", "b"], ["a"]]);
+    advertised = ["a", "b"];
+    clock.advance(newsWaitMs / 2);
+    await keeper.ensure(signal);
+    advertised = ["a"];
+    clock.advance(newsWaitMs);
+    await keeper.ensure(signal);
+    expect(told()).toHaveLength(2);
   });
 
   test("a refusal leaves the old certificate as it was, and the next try is a new one", async () => {

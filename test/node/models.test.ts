@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { loadConfig } from "../../src/config/load.ts";
 import type { ConfigFile } from "../../src/config/schema.ts";
 import { createInference } from "../../src/node/inference.ts";
-import { localModels, offeredModels, unservedModels } from "../../src/node/models.ts";
+import { localModels, offeredModels, unservedModels, withoutNarrowing } from "../../src/node/models.ts";
 import { captureLog } from "../helpers/capture-log.ts";
 import { manualClock } from "../helpers/manual-clock.ts";
 import { tempDirectory } from "../helpers/temp-directory.ts";
@@ -43,6 +43,23 @@ describe("what is offered", () => {
     ["every local model and every mock", { models, mock_model_ids: ["mock-c"] }, ["a", "b", "mock-c"], []],
     ["only what supported_model_ids lists", { models, supported_model_ids: ["b"] }, ["b"], []],
     ["never what nothing here can run", { models, supported_model_ids: ["a", "llama-3-70b"] }, ["a"], ["llama-3-70b"]],
+    [
+      "models of services, and those that supported_model_ids names by their prefix",
+      {
+        vllm: { base_url: "http://127.0.0.1:1", models: { opt: "facebook/opt-125m" } },
+        groq: { models: ["groq:a"] },
+        gemini: { models: ["gemini:a"] },
+      },
+      ["gemini:a", "groq:a", "opt"],
+      [],
+    ],
+    ["a cloud's model by its id alone", { supported_model_ids: ["groq:a", "gemini:b"] }, ["gemini:b", "groq:a"], []],
+    [
+      "no model of a server without an address",
+      { vllm: { models: { opt: "o" } }, supported_model_ids: ["opt"] },
+      [],
+      ["opt"],
+    ],
     ["a mock only when it is wanted", { mock_model_ids: ["mock-c"], supported_model_ids: ["x"] }, [], ["x"]],
   ];
   test.each(cases)("is %s", (_name, flags, offered, unserved) => {
@@ -53,8 +70,32 @@ describe("what is offered", () => {
     const clock = manualClock();
     const inference = createInference(config, captureLog(clock).log, clock);
     expect([...inference.models()].sort()).toEqual(offered);
-    for (const id of offered) expect(inference.canServe(id)).toBe(true);
+    // Services are looked at first.
+    const isService = (id: string) => /^(vllm|groq|gemini)$/.test(inference.backendOf(id).name);
+    for (const id of offered) expect(inference.canServe(id)).toBe(!isService(id));
+    expect([...inference.advertised()].sort()).toEqual(offered.filter((id) => !isService(id)));
     for (const id of unserved) expect(inference.canServe(id)).toBe(false);
+  });
+
+  test("a cloud without its key is unhealthy, and says which variable is missing", async () => {
+    using dir = tempDirectory();
+    const clock = manualClock();
+    const config = configured(dir.path, { groq: { models: ["groq:a"] }, mock_model_ids: ["mock-a"] });
+    const inference = createInference(config, captureLog(clock).log, clock);
+    const { signal } = new AbortController();
+    await expect(inference.probe(signal)).rejects.toMatchObject({ code: "GROQ_KEY_MISSING" });
+    expect(inference.healthOf("groq:a")).toEqual({
+      status: "unhealthy",
+      detail: "Groq needs a key, and GROQ_API_KEY is not set",
+    });
+    expect(inference.advertised()).toEqual(["mock-a"]);
+  });
+
+  test("a configuration that is not narrowed has every model", () => {
+    using dir = tempDirectory();
+    const config = configured(dir.path, { supported_model_ids: ["groq:a"], mock_model_ids: ["mock-a"] });
+    expect(offeredModels(config)).toEqual(["groq:a"]);
+    expect(offeredModels(withoutNarrowing(config))).toEqual(["groq:a", "mock-a"]);
   });
 
   test("a mock answers for a real name only because the operator said so", async () => {

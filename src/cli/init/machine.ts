@@ -1,8 +1,8 @@
 import type { Secrets } from "../../config/secrets.ts";
 import { detectHardware, type Hardware } from "../../hardware/hardware.ts";
 import { type ModelProposal, modelsThatFit } from "../../hardware/model-sizes.ts";
+import { engineCommand, engineHasGpu } from "../../inference/llama/packs/engine-command.ts";
 import type { Row } from "../ui/table.ts";
-import { engineHasGpu } from "./engine-gpu.ts";
 
 export type CloudService = "groq" | "gemini";
 
@@ -38,7 +38,9 @@ export function machineRows({ hardware, usesGpu, cloudKeys, fits }: Machine): Ro
       gpu.memoryTotal === null
         ? "memory unknown"
         : `${gigabytes(gpu.memoryFree ?? gpu.memoryTotal)} free of ${gigabytes(gpu.memoryTotal)}`;
-    const use = usesGpu ? "" : "; llama.cpp in this file computes on the CPU";
+    const command = engineCommand([gpu.kind]);
+    const idle = command ? `; \`${command}\` lets llama.cpp use it` : "; llama.cpp in this file computes on the CPU";
+    const use = usesGpu ? "" : idle;
     rows.push(["GPU", `${gpu.name} (${gpu.kind}), ${room}${use}`]);
   }
   if (gpus.length === 0) rows.push(["GPU", "none found"]);

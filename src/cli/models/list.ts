@@ -1,6 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import type { Config } from "../../config/load.ts";
 import type { ModelConfig } from "../../config/schema.ts";
+import type { Secrets } from "../../config/secrets.ts";
+import type { BackendHealth } from "../../inference/backend.ts";
 import { customDeterminismClass } from "../../inference/custom/module.ts";
 import { expectedClass } from "../../inference/llama/expected-class.ts";
 import { readGgufFile } from "../../inference/llama/gguf.ts";
@@ -9,7 +11,7 @@ import { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type CustomBackendEntry, customBackendEntries } from "../../node/custom-backends.ts";
 import { createInference } from "../../node/inference.ts";
-import { localModels, offeredModels, unservedModels } from "../../node/models.ts";
+import { localModels, offeredModels, unservedModels, withoutNarrowing } from "../../node/models.ts";
 import { openSession } from "../session.ts";
 import { askDaemon } from "../status/daemon.ts";
 import { print, printColumns, printJson } from "../ui/io.ts";
@@ -28,8 +30,8 @@ export type ListedModel = {
 
 /** `models list`: every model of every backend. Nothing is loaded; what a running daemon knows better is asked of it. */
 export async function runList(options: { json?: boolean }): Promise<void> {
-  const { config, log } = openSession();
-  const models = await listModels(config, log);
+  const { config, log, secrets } = openSession();
+  const models = await listModels(config, log, secrets);
   if (options.json) return printJson({ ok: true, models });
   if (models.length === 0)
     return print("No model is configured: `blindference models pull` or `models add` brings one.");
@@ -46,18 +48,16 @@ export async function runList(options: { json?: boolean }): Promise<void> {
   );
 }
 
-export async function listModels(config: Config, log: Logger): Promise<ListedModel[]> {
+export async function listModels(config: Config, log: Logger, secrets: Secrets = {}): Promise<ListedModel[]> {
   const offered = new Set(offeredModels(config));
   const models: Omit<ListedModel, "offered">[] = [];
   for (const [id, model] of Object.entries(localModels(config))) models.push(await localModel(id, model, log));
   for (const entry of customBackendEntries(config)) models.push(...customModels(entry));
   const known = new Set(models.map(({ id }) => id));
-  const inference = createInference({ ...config, supported_model_ids: [] }, log, systemClock);
+  const inference = createInference(withoutNarrowing(config), log, systemClock, { secrets });
   for (const { id, backend, health, determinismClass } of inference.describe()) {
     if (known.has(id)) continue;
-    const status =
-      health.status === "healthy" ? "available" : health.status === "degraded" ? "degraded" : "unavailable";
-    models.push({ id, backend, status, detail: health.detail, path: null, bytes: null, determinismClass });
+    models.push({ ...nothing, id, backend, ...stateOf(health), determinismClass });
   }
   await inference.close();
   for (const id of unservedModels(config))
@@ -69,9 +69,16 @@ export async function listModels(config: Config, log: Logger): Promise<ListedMod
       const determinismClass = running?.determinismClass ?? model.determinismClass;
       const isSick = running !== undefined && running.health.status !== "healthy" && model.status === "available";
       const sick = isSick ? { status: "degraded" as const, detail: running.health.detail } : {};
-      return { ...model, ...sick, determinismClass, offered: offered.has(model.id) };
+      // What has no file here is a service's, and only the node that uses it knows its state.
+      const state = running && model.path === null ? stateOf(running.health) : sick;
+      return { ...model, ...state, determinismClass, offered: offered.has(model.id) };
     })
     .sort((a, b) => a.id.localeCompare(b.id));
+}
+
+function stateOf({ status, detail }: Record<keyof BackendHealth, string>): Pick<ListedModel, "status" | "detail"> {
+  if (status === "healthy") return { status: "available", detail };
+  return { status: status === "degraded" ? "degraded" : "unavailable", detail };
 }
 
 const nothing = { path: null, bytes: null, determinismClass: null };
@@ -86,6 +93,9 @@ async function localModel(id: string, model: ModelConfig, log: Logger): Promise<
       contextSize: model.context_size,
       maxTokens: model.max_tokens,
       gpuLayers: model.gpu_layers,
+      template: model.template,
+      system: model.system,
+      stop: model.stop,
       log,
     });
     return { ...base, status: "available", detail: "", determinismClass: determinismClass ?? null };

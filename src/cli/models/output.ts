@@ -29,6 +29,8 @@ const addedBackend = z.strictObject({
   notices: z.array(z.string()),
 });
 
+const engineName = z.enum(["cuda", "vulkan"]);
+
 /** The documents of `--json`, by command. */
 export const outputs: Record<string, z.ZodMiniType> = {
   "models list": z.strictObject({
@@ -98,5 +100,41 @@ export const outputs: Record<string, z.ZodMiniType> = {
       }),
     ),
     manifest: z.nullable(z.string()),
+  }),
+  "models sdk": z.strictObject({ ok: z.literal(true), version: z.string(), declarations: z.string() }),
+  "models engine install": z.strictObject({
+    ok: z.literal(true),
+    engine: engineName,
+    /** Of the npm packages. */
+    version: z.string(),
+    /** Of llama.cpp. */
+    release: z.string(),
+    directory: z.string(),
+    bytes: count,
+    /** False when it was there already. */
+    installed: z.boolean(),
+  }),
+  "models engine list": z.strictObject({
+    ok: z.literal(true),
+    /** Whether this program has kernels for a GPU in itself. */
+    builtIn: z.boolean(),
+    engines: z.array(
+      z.strictObject({
+        engine: engineName,
+        version: z.string(),
+        /** `outdated`: left by another version of this program, which does not use it. */
+        status: z.enum(["installed", "damaged", "outdated", "available"]),
+        /** Whether models with gpu_layers are loaded with it. */
+        used: z.boolean(),
+        directory: z.nullable(z.string()),
+        bytes,
+      }),
+    ),
+  }),
+  "models engine remove": z.strictObject({
+    ok: z.literal(true),
+    engine: engineName,
+    removed: z.array(z.string()),
+    bytes: count,
   }),
 };

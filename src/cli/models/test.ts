@@ -4,6 +4,7 @@ import { printable } from "../../lib/log.ts";
 import { closest } from "../../lib/suggest.ts";
 import { describeCustomBackends } from "../../node/custom-backends.ts";
 import { createInference, type Inference } from "../../node/inference.ts";
+import { withoutNarrowing } from "../../node/models.ts";
 import { openSession, type Session } from "../session.ts";
 import { interruptSignal } from "../ui/interrupt.ts";
 import { print, printJson, printTable, stderrLogger } from "../ui/io.ts";
@@ -59,11 +60,11 @@ export async function runTest(id: string | undefined, prompt: string | undefined
 }
 
 /** Every backend, also of models that are not offered: what is tested now may be offered later. */
-export async function openInference({ config }: Session): Promise<Inference> {
+export async function openInference({ config, secrets }: Session): Promise<Inference> {
   // That a model was loaded is news in a daemon's log, not here.
   const log = stderrLogger(config.log_level === "info" ? "warn" : config.log_level, config.log_format);
   await describeCustomBackends(config, log, systemClock);
-  return createInference({ ...config, supported_model_ids: [] }, log, systemClock);
+  return createInference(withoutNarrowing(config), log, systemClock, { secrets });
 }
 
 /** @throws BlfError `MODEL_UNKNOWN`, `BACKEND_UNKNOWN`, `MODEL_MISSING` (usage) */

@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import type { ModelConfig } from "../../config/schema.ts";
 import { memoryNeeded } from "../../hardware/model-sizes.ts";
+import { engineCommand } from "../../inference/llama/packs/engine-command.ts";
+import { autoGpuLayers } from "../../inference/llama/plan.ts";
 import { localModels, offeredModels } from "../../node/models.ts";
 import { type Check, failed, info, ok, warning } from "../check.ts";
 import type { DoctorContext } from "../context.ts";
@@ -32,9 +34,10 @@ export const memoryCheck: Check = {
   title: "memory",
   needs: "config",
   async run(ctx) {
-    const { memory } = await ctx.hardware();
+    const { memory, gpus } = await ctx.hardware();
     const free = `${size(memory.available)} of ${size(memory.total)} free`;
-    const onCpu = offeredLocalModels(ctx).filter(([, model]) => model.gpu_layers === 0);
+    const isOnCpu = (layers: number) => layers === 0 || (layers === autoGpuLayers && gpus.length === 0);
+    const onCpu = offeredLocalModels(ctx).filter(([, model]) => isOnCpu(model.gpu_layers));
     // Models wait for each other in memory: the largest one decides.
     const largest = onCpu
       .map(([id, model]) => ({ id, bytes: memoryNeeded({ gigabytes: fileSize(model.path) / 1e9 }) }))
@@ -73,7 +76,13 @@ export const gpuCheck: Check = {
     const { gpus } = await ctx.hardware();
     const onGpu = offeredLocalModels(ctx).filter(([, model]) => model.gpu_layers > 0);
     const names = gpus.map(({ name, kind, driver }) => `${name} (${kind}${driver ? `, driver ${driver}` : ""})`);
-    if (gpus.length > 0) return [ok(this, names.join(", "))];
+    if (gpus.length > 0) {
+      const command = engineCommand(gpus.map(({ kind }) => kind));
+      if (!command) return [ok(this, names.join(", "))];
+      const detail = `${names.join(", ")}; llama.cpp has no engine for it`;
+      if (onGpu.length > 0) return [failed(this, detail, `Run \`${command}\`.`)];
+      return [info(this, `${detail}: \`${command}\` installs one`)];
+    }
     const devices = ctx.system.files.list("/dev").filter((name) => /^nvidia\d+$/.test(name));
     if (devices.length > 0)
       return [

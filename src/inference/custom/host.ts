@@ -3,11 +3,16 @@ import { BlfError, errorCode } from "../../lib/errors.ts";
 import type { GenerateRequest } from "../backend.ts";
 import { runHost } from "../process/host.ts";
 import type { BackendAnswer, BackendOrder, BackendResult, BackendSetup, LoadedBackend } from "./messages.ts";
-import { type BackendModule, customDeterminismClass, describeForeign, importBackend, shapeInvalid } from "./module.ts";
+import { customDeterminismClass, describeForeign, importBackend, shapeInvalid } from "./module.ts";
+import { offerSdk } from "./sdk.ts";
+import type { BackendAnswer as Answer, Backend } from "./sdk-types.ts";
+
+/** What JavaScript may give where the types ask for an answer. */
+type LooseAnswer = { [Key in keyof Answer]: Answer[Key] | undefined } & Pick<Answer, "text">;
 
 const count = z.optional(z.int().check(z.nonnegative()));
 
-const answerSchema = z.union([
+const answerSchema: z.ZodMiniType<string | LooseAnswer> = z.union([
   z.string(),
   z.object({
     text: z.string(),
@@ -17,12 +22,13 @@ const answerSchema = z.union([
   }),
 ]);
 
-type Loaded = { module: BackendModule; determinismClass: string };
+type Loaded = { module: Backend; determinismClass: string };
 
 /** The process of one custom backend: runs a module that nobody here has written, so that its mistakes stay in it. */
 export async function runBackendHost(): Promise<never> {
   let setup: BackendSetup | undefined;
   let loading: Promise<Loaded> | undefined;
+  offerSdk();
 
   const load = (): Promise<Loaded> => {
     if (!setup) throw new Error("the backend was not opened");
@@ -34,10 +40,16 @@ export async function runBackendHost(): Promise<never> {
     open: (given) => {
       setup = given;
     },
-    work: async (order, signal) => {
+    work: async (order, signal, onText) => {
       const loaded = await load();
       if (order.op === "load") return describe(loaded);
-      if (order.op === "generate") return generate(loaded, order, setup!.path, signal);
+      if (order.op === "generate") {
+        // A piece that is no text would end the stream of the one who waits for it.
+        const onToken = (text: unknown) => {
+          if (order.stream && typeof text === "string" && !signal.aborted) onText(text);
+        };
+        return generate(loaded, order, setup!.path, { signal, onToken });
+      }
       if ((await loaded.module.probe?.({ signal })) === false) throw probeFailed();
       return null;
     },
@@ -58,11 +70,11 @@ async function generate(
   { module, determinismClass }: Loaded,
   { modelId, prompt }: GenerateRequest,
   path: string,
-  signal: AbortSignal,
+  options: { signal: AbortSignal; onToken(text: unknown): void },
 ): Promise<BackendAnswer> {
   if (!module.models.includes(modelId)) throw shapeInvalid(path, `it no longer answers for ${modelId}`);
   const started = performance.now();
-  const result = answerSchema.safeParse(await module.generate({ modelId, prompt }, { signal }));
+  const result = answerSchema.safeParse(await module.generate({ modelId, prompt }, options));
   if (!result.success) throw shapeInvalid(path, "`generate` gave neither a text nor { text }");
   const answer = typeof result.data === "string" ? { text: result.data } : result.data;
   const text = answer.text.toWellFormed();

@@ -7,7 +7,7 @@ export type BackendSetup = {
   quoteErrors: boolean;
 };
 
-export type BackendOrder = { op: "load" } | { op: "probe" } | ({ op: "generate" } & GenerateRequest);
+export type BackendOrder = { op: "load" } | { op: "probe" } | ({ op: "generate"; stream: boolean } & GenerateRequest);
 
 /** What a module says of itself. */
 export type BackendDescription = {

@@ -3,16 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod/mini";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { printable } from "../../lib/log.ts";
-import type { BackendDescription } from "./messages.ts";
-
-type Answer = string | { text: string; promptTokens?: number; outputTokens?: number; finishReason?: "stop" | "length" };
-
-/** What a backend module exports, as `default` or as `backend`. */
-export type BackendModule = BackendDescription & {
-  generate(request: { modelId: string; prompt: string }, options: { signal: AbortSignal }): Answer | Promise<Answer>;
-  /** Throws, or gives false, while the backend cannot answer. */
-  probe?(options: { signal: AbortSignal }): unknown;
-};
+import type { Backend } from "./sdk-types.ts";
 
 /** Names of the backends that are built in: an operator must be able to tell them from others. */
 const reservedNames = ["llama", "mock", "vllm", "groq", "gemini"];
@@ -42,7 +33,7 @@ const moduleSchema = z.object({
  * Imports a backend module into this process, which should be one that may be lost.
  * @throws BlfError `BACKEND_NOT_FOUND`, `BACKEND_IMPORT_FAILED`, `BACKEND_SHAPE_INVALID`
  */
-export async function importBackend(path: string): Promise<BackendModule> {
+export async function importBackend(path: string): Promise<Backend> {
   if (!existsSync(path)) throw notFound(path);
   let namespace: Record<string, unknown>;
   try {
@@ -54,7 +45,7 @@ export async function importBackend(path: string): Promise<BackendModule> {
   if (typeof candidate !== "object" || candidate === null)
     throw shapeInvalid(path, "it exports no object as `default` or `backend`");
   const result = moduleSchema.safeParse(candidate);
-  if (result.success) return candidate as BackendModule;
+  if (result.success) return candidate as Backend;
   const issue = result.error.issues[0]!;
   throw shapeInvalid(path, `"${issue.path.join(".")}" ${issue.message}`);
 }

@@ -4,6 +4,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Backend, BackendHealth } from "../backend.ts";
 import { createEngine, type Engine, type EngineModel } from "./engine.ts";
 import { internalError } from "./messages.ts";
+import { autoGpuLayers } from "./plan.ts";
 import { createEngineSupervisor } from "./supervisor.ts";
 import { usableCores } from "./threads.ts";
 
@@ -14,8 +15,16 @@ export type LlamaModelConfig = {
   contextSize?: number;
   /** Most tokens of an answer; 512 by default, as the network's cloud models have it. */
   maxTokens?: number;
-  /** Layers that the GPU computes; 0 by default. */
+  /** Layers that the GPU computes; 0 by default, `autoGpuLayers` for as many as fit. */
   gpuLayers?: number;
+  /** `chat` puts the prompt into the GGUF's own template; `raw`, the default, leaves it as it is. */
+  template?: "raw" | "chat" | undefined;
+  /** For `chat`: what the template says in the operator's name. */
+  system?: string | undefined;
+  /** Texts that end an answer, and are no part of it. */
+  stop?: readonly string[] | undefined;
+  /** Of the file, hex; one that differs is not loaded. */
+  sha256?: string | undefined;
 };
 
 export type LlamaBackendOptions = {
@@ -25,8 +34,10 @@ export type LlamaBackendOptions = {
   threads?: number;
   /** `process`: llama.cpp runs in a supervised child, and its crash is one lost job. `none`: in this process. */
   isolation?: "process" | "none";
-  /** Generations side by side; 1 by default, which is best on a CPU. More are part of the determinism class. */
+  /** Generations side by side; by default 1, which is best on a CPU, and 4 with a GPU. No answer depends on it. */
   maxConcurrent?: number;
+  /** A model that nobody asks for so long is given up, milliseconds; 0, the default, keeps it. */
+  idleUnloadMs?: number;
   log: Logger;
   clock: Clock;
   /** Starts the engine's process; by default this program with `__engine`. */
@@ -34,6 +45,7 @@ export type LlamaBackendOptions = {
 };
 
 const defaultMaxTokens = 512;
+const sequencesOnGpu = 4;
 
 /** llama.cpp on this machine. Nothing is loaded before the first `warm` or `generate`. */
 export function createLlamaBackend(options: LlamaBackendOptions): Backend {
@@ -41,10 +53,9 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
   const models = new Map(
     Object.entries(options.models).map(([modelId, config]) => [modelId, engineModel(modelId, config)]),
   );
-  const slots = options.maxConcurrent ?? 1;
+  const slots = options.maxConcurrent ?? (usesGpu([...models.values()]) ? sequencesOnGpu : 1);
   const classes = new Map<string, string>();
   let engine: Engine | undefined;
-  let loaded: string | undefined;
   let health: BackendHealth = { status: "healthy", detail: "" };
 
   const find = (modelId: string): EngineModel => {
@@ -70,7 +81,6 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
       return result;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      loaded = undefined;
       const known = error instanceof BlfError ? error : internalError("INTERNAL", error);
       if (!known.code.startsWith("MODEL_PROMPT_")) health = { status: "degraded", detail: known.message };
       throw known;
@@ -81,8 +91,7 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
     const started = performance.now();
     const result = await open().load(model, signal);
     classes.set(model.modelId, result.determinismClass);
-    if (loaded === model.modelId) return;
-    loaded = model.modelId;
+    if (!result.isFresh) return;
     const ms = Math.round(performance.now() - started);
     log.info("model loaded", { model: model.modelId, determinismClass: result.determinismClass, ms });
   };
@@ -117,19 +126,30 @@ function engineModel(modelId: string, config: LlamaModelConfig): EngineModel {
     contextSize: config.contextSize,
     maxTokens: config.maxTokens ?? defaultMaxTokens,
     gpuLayers: config.gpuLayers ?? 0,
+    template: config.template,
+    system: config.system,
+    stop: config.stop,
+    sha256: config.sha256,
   };
 }
 
+/** Models that take as many layers as fit are content with none. */
+function usesGpu(models: EngineModel[]): boolean | "optional" {
+  if (models.some(({ gpuLayers }) => gpuLayers > 0)) return true;
+  return models.some(({ gpuLayers }) => gpuLayers === autoGpuLayers) && "optional";
+}
+
 function createEngineOf(options: LlamaBackendOptions, sequences: number, models: EngineModel[]): Engine {
-  const { log, clock, command } = options;
+  const { log, clock, command, idleUnloadMs } = options;
   const cores = usableCores();
   if ((options.threads ?? 0) > cores) log.warn("fewer cores than threads: using the cores", { count: cores });
   const setup = {
     threads: Math.min(options.threads ?? Math.max(1, cores - 1), cores),
     sequences,
-    gpu: models.some((model) => model.gpuLayers > 0),
+    gpu: usesGpu(models),
+    idleUnloadMs,
     log,
   };
-  if (options.isolation === "none") return createEngine(setup);
+  if (options.isolation === "none") return createEngine({ ...setup, clock });
   return createEngineSupervisor({ ...setup, clock, ...(command ? { command } : {}) });
 }

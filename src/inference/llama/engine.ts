@@ -1,13 +1,15 @@
-import type { LlamaContext, LlamaModel } from "node-llama-cpp";
-import { BlfError } from "../../lib/errors.ts";
+import { type Clock, systemClock } from "../../lib/clock.ts";
+import { errorCode } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { GenerateOptions, Generation } from "../backend.ts";
-import { determinismClass } from "./determinism-class.ts";
-import { batchSize, generateText } from "./generate.ts";
-import { type GgufHeader, readGgufFile } from "./gguf.ts";
-import { modelSha256 } from "./hash.ts";
+import { generateText } from "./generate.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./library.ts";
+import { loadModel, type ModelInMemory } from "./load.ts";
+import { availableMemory } from "./memory.ts";
+import { planModel } from "./plan.ts";
 import { createQueue } from "./queue.ts";
+
+export { flashAttention } from "./load.ts";
 
 /** A model as the engine needs it, with nothing left to defaults. */
 export type EngineModel = {
@@ -16,11 +18,25 @@ export type EngineModel = {
   /** Tokens; absent: 4096, or what the model was trained for if that is less. */
   contextSize?: number | undefined;
   maxTokens: number;
-  /** 0 computes everything on the CPU. */
+  /** 0 computes everything on the CPU, `autoGpuLayers` as much on the GPU as fits. */
   gpuLayers: number;
+  /** `chat` renders the GGUF's own template around the prompt; the model reads it as it is otherwise. */
+  template?: "raw" | "chat" | undefined;
+  /** For `chat`: what the template says in the operator's name. */
+  system?: string | undefined;
+  /** Texts that end an answer, and are no part of it. */
+  stop?: readonly string[] | undefined;
+  /** Of the file, hex; one that differs is not loaded. */
+  sha256?: string | undefined;
 };
 
-export type LoadedModel = { determinismClass: string; contextSize: number };
+export type LoadedModel = {
+  determinismClass: string;
+  /** Tokens. */
+  contextSize: number;
+  /** Whether it was loaded by this call. */
+  isFresh: boolean;
+};
 
 /** Something that holds llama.cpp: this process, or a child of it. */
 export type Engine = {
@@ -34,33 +50,32 @@ export type Engine = {
 export type EngineOptions = {
   /** Threads of llama.cpp; more than the cores that are free collapse its speed. */
   threads: number;
-  /** Generations side by side. */
+  /** Generations side by side. What each says does not depend on it. */
   sequences: number;
-  /** Loads the GPU's kernels too. */
-  gpu: boolean;
+  /** Loads the GPU's kernels too. `optional`: where there are any. */
+  gpu: boolean | "optional";
+  /** A model that nobody uses for so long is given up, milliseconds; 0 keeps it. */
+  idleUnloadMs?: number | undefined;
   log: Logger;
+  clock?: Clock;
+  /** Bytes that a model may take; asks the system by default. */
+  availableMemory?: () => number;
 };
 
-type Current = LoadedModel & {
+type Current = ModelInMemory & {
   key: string;
-  model: LlamaModel;
-  context: LlamaContext;
+  /** Bytes that come back when it is given up: those of the weights are pages of a file, which count as available anyway. */
+  held: number;
   users: number;
   idle: () => void;
 };
 
-const defaultContextSize = 4096;
-
-/**
- * Off, though llama.cpp would choose it: from 256 tokens of context on, its flash attention divides a token's work by the number of
- * threads and adds the parts, so that nodes with two and with three threads would answer differently. Without it they do not.
- */
-export const flashAttention = false;
-
 /** llama.cpp in this process. One model is loaded at a time; another takes its place when its generations have ended. */
 export function createEngine(options: EngineOptions): Engine {
+  const { log, clock = systemClock, idleUnloadMs = 0 } = options;
   let library: Promise<LlamaLibrary> | undefined;
   let current: Current | undefined;
+  let patience = new AbortController();
   const loading = createQueue(1);
   const sequences = createQueue(options.sequences);
 
@@ -74,43 +89,75 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const open = () => {
-    library ??= openLlamaLibrary(options).catch((error: unknown) => {
+    library ??= openLibrary(options).catch((error: unknown) => {
       library = undefined;
       throw error;
     });
     return library;
   };
 
+  const replace = async (wanted: EngineModel, key: string, signal: AbortSignal): Promise<Current> => {
+    const memory = (options.availableMemory ?? availableMemory)() + (current?.held ?? 0);
+    // What can be refused is refused before the model that works is given up.
+    const plan = await planModel({ wanted, sequences: options.sequences, availableMemory: memory, signal });
+    await unload();
+    const { threads } = options;
+    const opened = await open();
+    const loaded = await loadModel({
+      library: opened,
+      wanted,
+      plan,
+      threads,
+      sequences: options.sequences,
+      log,
+      signal,
+    });
+    return { ...loaded, key, held: plan.need.context + plan.need.work, users: 0, idle: () => {} };
+  };
+
   /** Makes `wanted` the current model and counts the caller as a user of it. */
   const use = (wanted: EngineModel, signal: AbortSignal) =>
     loading.run(signal, async () => {
       const key = JSON.stringify(wanted);
-      if (current?.key !== key) {
-        // What can be refused is refused before the model that works is given up.
-        const header = readGgufFile(wanted.path);
-        await unload();
-        const loaded = await loadModel({ library: await open(), wanted, header, options, signal });
-        current = { ...loaded, key, users: 0, idle: () => {} };
-      }
-      current.users++;
-      return current;
+      const isFresh = current?.key !== key;
+      if (isFresh) current = await replace(wanted, key, signal);
+      patience.abort();
+      const used = current!;
+      used.users++;
+      return { used, isFresh };
     });
 
   const release = (used: Current) => {
-    if (--used.users === 0) used.idle();
+    if (--used.users > 0) return;
+    used.idle();
+    if (idleUnloadMs > 0 && current === used) void unloadWhenIdle();
+  };
+
+  const unloadWhenIdle = async () => {
+    patience.abort();
+    patience = new AbortController();
+    const { signal } = patience;
+    try {
+      await clock.sleep(idleUnloadMs, signal);
+      await loading.run(signal, unload);
+      log.info("model unloaded: nobody asked for it", { ms: idleUnloadMs });
+    } catch (error) {
+      if (!signal.aborted) log.warn("an idle model could not be unloaded", { code: errorCode(error) });
+    }
   };
 
   return {
     load: async (model, signal) => {
-      const used = await use(model, signal);
+      const { used, isFresh } = await use(model, signal);
       release(used);
-      return { determinismClass: used.determinismClass, contextSize: used.contextSize };
+      return { determinismClass: used.determinismClass, contextSize: used.contextSize, isFresh };
     },
     generate: async (model, prompt, { signal, onToken }) => {
-      const used = await use(model, signal);
+      const { used } = await use(model, signal);
       try {
+        const { maxTokens, stop } = model;
         const generation = await sequences.run(signal, () =>
-          generateText({ ...used, maxTokens: model.maxTokens, prompt, signal, onToken }),
+          generateText({ ...used, maxTokens, stop, prompt, signal, onToken }),
         );
         return { ...generation, determinismClass: used.determinismClass };
       } finally {
@@ -118,78 +165,22 @@ export function createEngine(options: EngineOptions): Engine {
       }
     },
     close: async () => {
+      patience.abort();
       await loading.run(new AbortController().signal, unload);
+      patience.abort();
       await (await library?.catch(() => undefined))?.llama.dispose();
       library = undefined;
     },
   };
 }
 
-type LoadParameters = {
-  library: LlamaLibrary;
-  wanted: EngineModel;
-  header: GgufHeader;
-  options: EngineOptions;
-  signal: AbortSignal;
-};
-
-async function loadModel({ library, wanted, header, options, signal }: LoadParameters) {
-  const contextSize = wanted.contextSize ?? Math.min(defaultContextSize, header.contextLength);
-  if (contextSize > header.contextLength) throw contextTooLarge(contextSize, header.contextLength);
-  const ggufSha256 = await modelSha256(wanted.path, { signal });
-  let model: LlamaModel | undefined;
+async function openLibrary(options: EngineOptions): Promise<LlamaLibrary> {
+  const { threads, gpu, log } = options;
   try {
-    model = await library.llama.loadModel({
-      modelPath: wanted.path,
-      gpuLayers: wanted.gpuLayers,
-      loadSignal: signal,
-    });
-    const context = await model.createContext({
-      contextSize,
-      batchSize,
-      flashAttention,
-      sequences: options.sequences,
-      threads: options.threads,
-      // A context that was silently made smaller would answer differently from the others.
-      failedCreationRemedy: false,
-      createSignal: signal,
-    });
-    const text = determinismClass({
-      ggufSha256,
-      release: library.release,
-      device: wanted.gpuLayers > 0 ? `${library.device}:${wanted.gpuLayers}` : library.device,
-      contextSize,
-      batchSize,
-      flashAttention,
-      kvType: "f16",
-      maxTokens: wanted.maxTokens,
-      template: "raw",
-      sequences: options.sequences,
-    });
-    return { model, context, contextSize, determinismClass: text };
+    return await openLlamaLibrary({ threads, log, gpu: gpu !== false });
   } catch (error) {
-    await model?.dispose();
-    signal.throwIfAborted();
-    throw loadFailed(error);
+    if (gpu !== "optional" || errorCode(error) !== "ENGINE_NO_GPU") throw error;
+    log.warn("no GPU is used: this build has no kernels for one", { code: "ENGINE_NO_GPU" });
+    return openLlamaLibrary({ threads, log, gpu: false });
   }
-}
-
-function contextTooLarge(wanted: number, largest: number): BlfError {
-  return new BlfError({
-    code: "MODEL_CONTEXT_TOO_LARGE",
-    message: `A context of ${wanted} tokens was asked for, but the model was trained for ${largest}`,
-    hint: `Set contextSize to ${largest} or less.`,
-  });
-}
-
-function loadFailed(error: unknown): BlfError {
-  const isMemory = error instanceof Error && error.constructor.name === "InsufficientMemoryError";
-  return new BlfError({
-    code: isMemory ? "MODEL_TOO_LARGE" : "MODEL_LOAD_FAILED",
-    message: isMemory ? "There is not enough memory for the model" : "llama.cpp refuses the model",
-    hint: isMemory
-      ? "Choose a smaller quantization or a smaller contextSize."
-      : "Check that its architecture is supported by this version, and its SHA-256.",
-    cause: error,
-  });
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "../../lib/log.ts";
+import { chatTemplateOf } from "./chat.ts";
 import { determinismClass } from "./determinism-class.ts";
 import { flashAttention } from "./engine.ts";
 import { batchSize } from "./generate.ts";
+import { readGgufFile } from "./gguf.ts";
 import { knownSha256 } from "./hash.ts";
 import { ensureNativeLibraries } from "./native.ts";
 import { hostTarget } from "./platform.ts";
@@ -13,16 +15,20 @@ export type ExpectedClassOptions = {
   contextSize: number;
   maxTokens: number;
   gpuLayers: number;
+  template?: "raw" | "chat" | undefined;
+  system?: string | undefined;
+  stop?: readonly string[] | undefined;
   log: Logger;
 };
 
 /**
  * The determinism class that a model will have, without loading it: for models on the CPU whose file was hashed before and has not
  * changed. Undefined otherwise, since a GPU's name is known only to its driver and gigabytes are not hashed in passing.
+ * @throws BlfError `MODEL_*` when the file is not what its configuration needs
  */
 export async function expectedClass(options: ExpectedClassOptions): Promise<string | undefined> {
-  const { path, contextSize, maxTokens, gpuLayers, log } = options;
-  if (gpuLayers > 0) return undefined;
+  const { path, contextSize, maxTokens, gpuLayers, template, system, stop, log } = options;
+  if (gpuLayers !== 0) return undefined;
   const ggufSha256 = await knownSha256(path);
   if (ggufSha256 === undefined) return undefined;
   const { directory, variant } = await ensureNativeLibraries({ log });
@@ -38,7 +44,8 @@ export async function expectedClass(options: ExpectedClassOptions): Promise<stri
     flashAttention,
     kvType: "f16",
     maxTokens,
-    template: "raw",
-    sequences: 1,
+    chatTemplate: template === "chat" ? chatTemplateOf(readGgufFile(path)) : undefined,
+    system,
+    stop,
   });
 }

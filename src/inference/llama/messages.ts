@@ -1,8 +1,8 @@
 import { BlfError } from "../../lib/errors.ts";
-import type { EngineModel } from "./engine.ts";
+import type { EngineModel, EngineOptions } from "./engine.ts";
 
 /** How the engine is set up; the first message that its process gets. */
-export type EngineSetup = { threads: number; sequences: number; gpu: boolean };
+export type EngineSetup = Pick<EngineOptions, "threads" | "sequences" | "gpu" | "idleUnloadMs">;
 
 /** What the engine's process is told to do. */
 export type EngineOrder =

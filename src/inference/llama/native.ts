@@ -1,12 +1,18 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import { embeddedForGpu, hasBuiltInGpu } from "./built-in-gpu.ts";
 import { cacheDirectory, ensureOwnDirectory, isUnwritable, temporaryCacheDirectory } from "./cache-directory.ts";
 import { type EmbeddedPack, embeddedPack } from "./embedded-pack.ts";
 import { linkCheckoutLibraries } from "./native-checkout.ts";
 import { openPack, type Pack, type PackedFile, packedBytes } from "./pack.ts";
+import { choosePack } from "./packs/choose-pack.ts";
+import { type GpuEngine, gpuEngines } from "./packs/gpu-packages.ts";
+import { noGpuEngine } from "./packs/gpu-trouble.ts";
+import type { InstalledPack } from "./packs/pack-directory.ts";
+import { linkPack } from "./packs/view.ts";
 import { chooseVariant, cpuFeatures, hostTarget } from "./platform.ts";
 
 /** Native libraries on the disk, ready to be opened. */
@@ -16,14 +22,18 @@ export type NativeLibraries = {
   variant: string;
   /** Whether the directory holds GPU kernels too. */
   gpu: boolean;
+  /** What its kernels for a GPU are for, where that is not Metal. */
+  engine?: GpuEngine;
   /** Whether files were written by this call. */
   extracted: boolean;
 };
 
 export type NativeOptions = {
   log: Logger;
-  /** Adds the GPU's library. */
+  /** The libraries for a GPU: those of this program, or of an engine that is installed. */
   gpu?: boolean;
+  /** Engines that are installed; by default those in the cache. */
+  gpuPacks?: InstalledPack[];
   /** Compares hashes, not only sizes, with what is on the disk. */
   verify?: boolean;
   /** Path of a pack; by default the one inside the executable. */
@@ -34,6 +44,8 @@ export type NativeOptions = {
   /** Where the system keeps its shared libraries. */
   systemDirectories?: string[];
 };
+
+type View = { variant: string; gpu: boolean; runtime: boolean };
 
 const systemDirectories = [
   "/usr/lib/x86_64-linux-gnu",
@@ -56,15 +68,18 @@ function lacksRuntime(directories: string[]): boolean {
 
 /**
  * Puts the libraries of llama.cpp on the disk, once: the directory is named by their content, and later starts only compare sizes.
- * @throws BlfError `ENGINE_NO_GPU`, `NATIVE_EXTRACT_FAILED`, `NATIVE_CACHE_UNSAFE`, `NATIVE_PACK_CORRUPT`, `ENGINE_PLATFORM_UNSUPPORTED`
+ * @throws BlfError `ENGINE_NO_GPU`, `ENGINE_PACK_DAMAGED`, `NATIVE_EXTRACT_FAILED`, `NATIVE_CACHE_UNSAFE`, `NATIVE_PACK_CORRUPT`, `ENGINE_PLATFORM_UNSUPPORTED`
  */
 export async function ensureNativeLibraries(options: NativeOptions): Promise<NativeLibraries> {
   const variant = chooseVariant(hostTarget(), options.features ?? cpuFeatures()).name;
   const gpu = options.gpu ?? false;
   const view = { variant, gpu, runtime: lacksRuntime(options.systemDirectories ?? systemDirectories) };
-  const pack = options.packPath === undefined ? openEmbedded(embeddedPack) : await openPack(options.packPath);
+  if (gpu && options.packPath === undefined && (options.gpuPacks || !hasBuiltInGpu())) return installed(options, view);
+  const embedded = gpu ? embeddedForGpu() : embeddedPack;
+  const pack = options.packPath === undefined ? openEmbedded(embedded) : await openPack(options.packPath);
   if (!pack) return { variant, gpu, directory: linkCheckoutLibraries(view), extracted: false };
   const files = filesOfView(pack, view);
+  const engine = gpuEngines.find((known) => files.some((file) => file.name === `libggml-${known}.so`));
   const name = `${pack.header.id}-${variant}${gpu ? "-gpu" : ""}${view.runtime ? "-runtime" : ""}`;
   const places = options.cacheDirectories?.map((place) => () => place) ?? [cacheDirectory, temporaryCacheDirectory];
   let failure: unknown;
@@ -73,7 +88,7 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
     try {
       const extracted = await extract({ pack, files, directory, verify: options.verify ?? false });
       if (index > 0) options.log.warn("the cache directory cannot be written, using another", { path: directory });
-      return { variant, gpu, directory, extracted };
+      return { variant, gpu, directory, extracted, ...(engine ? { engine } : {}) };
     } catch (error) {
       if (error instanceof BlfError) throw error;
       failure = error;
@@ -88,15 +103,27 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
   });
 }
 
+/** The libraries of an engine that is installed; where the system has no C++ library, with that of this executable. */
+async function installed(options: NativeOptions, view: View): Promise<NativeLibraries> {
+  const gpuPack = choosePack(hostTarget(), options.gpuPacks);
+  if (!gpuPack) throw noGpuEngine();
+  const verify = options.verify ?? false;
+  const directory = linkPack(gpuPack, { ...view, verify });
+  const pack = openEmbedded(embeddedPack);
+  const files = view.runtime && pack ? pack.header.files.filter(({ role }) => role === "runtime") : [];
+  const extracted = pack && files.length > 0 ? await extract({ pack, files, directory, verify }) : false;
+  return { variant: view.variant, gpu: true, engine: gpuPack.engine, directory, extracted };
+}
+
 /** The pack of this executable; its file is not touched before its body is needed. */
 function openEmbedded(embedded: EmbeddedPack | undefined): Pack | undefined {
   return embedded && { header: embedded.header, body: async () => (await openPack(embedded.path)).body() };
 }
 
 /** What llama.cpp may see: it loads every kernel library that it finds beside itself. */
-function filesOfView(pack: Pack, view: { variant: string; gpu: boolean; runtime: boolean }): PackedFile[] {
+function filesOfView(pack: Pack, view: View): PackedFile[] {
   const { files } = pack.header;
-  if (view.gpu && !files.some((file) => file.role === "gpu")) throw noGpu();
+  if (view.gpu && !files.some((file) => file.role === "gpu")) throw noGpuEngine();
   return files.filter(
     (file) =>
       file.role === "common" ||
@@ -104,15 +131,6 @@ function filesOfView(pack: Pack, view: { variant: string; gpu: boolean; runtime:
       (file.role === "gpu" && view.gpu) ||
       (file.role === "runtime" && view.runtime),
   );
-}
-
-/** The answer to gpuLayers > 0 where the build has only CPU kernels. */
-export function noGpu(): BlfError {
-  return new BlfError({
-    code: "ENGINE_NO_GPU",
-    message: "This build of llama.cpp has no GPU support on this platform",
-    hint: "Set gpuLayers to 0, or serve the model with vLLM on the GPU.",
-  });
 }
 
 type Extraction = { pack: Pack; files: PackedFile[]; directory: string; verify: boolean };
@@ -129,8 +147,9 @@ async function extract({ pack, files, directory, verify }: Extraction): Promise<
   const body = await pack.body();
   for (const file of damaged) {
     const bytes = packedBytes(body, file);
-    const temporary = join(directory, `.${file.name}.${process.pid}-${randomBytes(4).toString("hex")}`);
+    const temporary = join(directory, `.${file.sha256.slice(0, 12)}.${process.pid}-${randomBytes(4).toString("hex")}`);
     try {
+      mkdirSync(dirname(join(directory, file.name)), { recursive: true, mode: 0o700 });
       writeFileSync(temporary, bytes, { flag: "wx", mode: 0o500 });
       renameSync(temporary, join(directory, file.name));
     } catch (error) {

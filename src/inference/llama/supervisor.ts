@@ -22,10 +22,10 @@ export type SupervisorOptions = EngineSetup & {
  * `ENGINE_CRASHED` and nothing else.
  */
 export function createEngineSupervisor(options: SupervisorOptions): Engine {
-  const { threads, sequences, gpu, clock, log, restart } = options;
+  const { threads, sequences, gpu, idleUnloadMs, clock, log, restart } = options;
   const child = createSupervisor<EngineSetup, EngineOrder, LoadedModel | Generation>({
     command: options.command ?? selfCommand(["__engine"]),
-    setup: { threads, sequences, gpu },
+    setup: { threads, sequences, gpu, idleUnloadMs },
     name: "engine",
     errors,
     logOutput: true,

@@ -1,11 +1,10 @@
 import type { Token } from "node-llama-cpp";
 
-/** Turns tokens into pieces of text as they come. A character may be spread over several tokens: it is held back until it is whole. */
-export type TextStream = {
-  push(token: Token): void;
-  /** Gives out what was held back, so that the pieces together are `text`. */
-  end(text: string): void;
-};
+/**
+ * Turns tokens into pieces of text as they come. A character may be spread over several tokens: it is held back until it is whole, and
+ * what is still held back in the end is not given out.
+ */
+export type TextStream = { push(token: Token): void };
 
 /** No character takes more bytes, and so more tokens, than this. */
 const longestCharacter = 4;
@@ -18,24 +17,15 @@ export function createTextStream(
 ): TextStream {
   let before: Token[] = [];
   let held: Token[] = [];
-  let given = "";
-  const give = (text: string) => {
-    if (text === "") return;
-    given += text;
-    onText?.(text);
-  };
   return {
     push: (token) => {
       if (!onText) return;
       held.push(token);
       const text = detokenize(held, before);
       if (text.endsWith(replacement) && held.length < longestCharacter) return;
-      give(text.toWellFormed());
+      if (text !== "") onText(text.toWellFormed());
       before = [...before, ...held].slice(-lookBack);
       held = [];
-    },
-    end: (text) => {
-      if (onText && text.startsWith(given)) give(text.slice(given.length));
     },
   };
 }

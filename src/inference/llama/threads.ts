@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { controlGroups, type ReadText, readTextFile } from "./cgroup.ts";
 
 export type CoreOptions = {
   /** The text of a file, or undefined if it is not there. */
-  readText?: (path: string) => string | undefined;
+  readText?: ReadText;
   /** Cores of the machine, for systems without /proc. */
   available?: number;
 };
@@ -28,29 +28,14 @@ function affinityCores(status: string | undefined): number | undefined {
   }, 0);
 }
 
-type ReadText = NonNullable<CoreOptions["readText"]>;
-
 /** The smallest quota on the way from this process' groups up to the root, in cores. */
 function cgroupCores(readText: ReadText): number | undefined {
   const quotas: number[] = [];
-  for (const line of (readText("/proc/self/cgroup") ?? "").split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined) continue;
-    const isV1 = controllers.split(",").includes("cpu");
-    if (controllers !== "" && !isV1) continue;
-    const roots = isV1 ? [`/sys/fs/cgroup/${controllers}`, "/sys/fs/cgroup/cpu"] : ["/sys/fs/cgroup"];
-    for (const root of roots)
-      for (const group of ancestors(path)) {
-        const quota = (isV1 ? quotaV1 : quotaV2)(readText, join(root, group));
-        if (quota !== undefined) quotas.push(quota);
-      }
+  for (const { version, directory } of controlGroups(readText, "cpu")) {
+    const quota = (version === 1 ? quotaV1 : quotaV2)(readText, directory);
+    if (quota !== undefined) quotas.push(quota);
   }
   return quotas.length > 0 ? Math.min(...quotas) : undefined;
-}
-
-function ancestors(path: string): string[] {
-  const parent = dirname(path);
-  return parent === path ? [path] : [path, ...ancestors(parent)];
 }
 
 function quotaV2(readText: ReadText, group: string): number | undefined {
@@ -66,12 +51,4 @@ function quotaV1(readText: ReadText, group: string): number | undefined {
 function cores(quota: string | undefined, period: string | undefined): number | undefined {
   const value = Number(quota) / Number(period);
   return quota !== undefined && Number.isFinite(value) && value > 0 ? value : undefined;
-}
-
-function readTextFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -23,10 +23,18 @@ export async function generate(ctx: NodeContext, job: Job, prompt: string, signa
     });
     return hasFault("wrong-answer") ? { ...generation, text: `${generation.text} (wrong)` } : generation;
   } catch (error) {
-    if (errorCode(error) === "ENGINE_CRASHED")
-      ctx.journal.update(job.key, { engineCrashes: job.record.engineCrashes + 1 }, { durable: true });
+    if (errorCode(error) === "ENGINE_CRASHED") rememberCrash(ctx, job);
     throw error;
   } finally {
     job.modelDone();
+  }
+}
+
+/** A disk that is full must not hide what happened: the failure itself is written down as soon as it can be. */
+function rememberCrash(ctx: NodeContext, job: Job): void {
+  try {
+    ctx.journal.update(job.key, { engineCrashes: job.record.engineCrashes + 1 }, { durable: true });
+  } catch (error) {
+    job.log.warn("the crash of the engine could not be written down", { code: errorCode(error) });
   }
 }

@@ -24,13 +24,21 @@ export type StepOptions = {
   retryable?: (error: unknown) => boolean;
 };
 
+/** Codes of answers that nobody can read: a proxy's error page, or a body that was cut off. The request may well have been understood. */
+const unreadable = new Set(["ICL_NOT_JSON", "ICL_UNEXPECTED_ANSWER", "ICL_BODY_TOO_LARGE"]);
+
+/** Whether the same request to the coordinator may get a proper answer later. */
+export function mayPass(error: unknown): boolean {
+  return isRetryable(error) || unreadable.has(errorCode(error));
+}
+
 /**
  * How a submission is repeated when its answer was lost. Within one second it would carry the same signature again, which a coordinator
  * takes for a replay (PROTOCOL.md 18) and answers like one that does not know the node.
  */
 export const submission: StepOptions = {
   initialMs: 1500,
-  retryable: (error) => isRetryable(error) || errorCode(error) === "ICL_UNKNOWN",
+  retryable: (error) => mayPass(error) || errorCode(error) === "ICL_UNKNOWN",
 };
 
 /**
@@ -45,6 +53,7 @@ export async function step<T>(
   action: (signal: AbortSignal) => Promise<T>,
   { initialMs = 250, retryable = isRetryable }: StepOptions = {},
 ): Promise<T> {
+  signal.throwIfAborted();
   const started = ctx.clock.now();
   const result = await retry(() => action(signal), {
     clock: ctx.clock,

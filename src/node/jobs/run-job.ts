@@ -2,45 +2,97 @@ import { uniform } from "../../crypto/random.ts";
 import type { Claim } from "../../icl/wire.ts";
 import { deadlineSignal } from "../../lib/deadline.ts";
 import { BlfError, errorCode } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobKey, JobRecord } from "../journal/job-record.ts";
+import { claimJob, marginMs } from "./claim.ts";
 import type { Job } from "./job.ts";
 import { runLeader, submitLeader } from "./leader.ts";
 import { runVerifier, submitVerifier } from "./verifier.ts";
 
-/** Time kept free before the claim's deadline for the last request to arrive, in milliseconds. */
-const marginMs = 2000;
+export type RunOptions = {
+  /** Aborted when the node wants to end: nothing is then waited for that may never come. */
+  draining?: AbortSignal;
+};
+
+type Ending = { signal: AbortSignal; draining: AbortSignal };
 
 /**
  * Claims a job and does it, or goes on with one that an earlier run of the node had begun. Never throws: a failure is
  * written into journal, log and metrics.
  */
-export async function runJob(ctx: NodeContext, key: JobKey, modelDone: () => void, signal: AbortSignal): Promise<void> {
+export async function runJob(
+  ctx: NodeContext,
+  key: JobKey,
+  modelDone: () => void,
+  signal: AbortSignal,
+  { draining = signal }: RunOptions = {},
+): Promise<void> {
   const log = ctx.log.with({ jobId: key.taskId, role: key.role });
   const started = ctx.clock.now();
   ctx.metrics.running.inc();
   try {
-    const record = ctx.journal.find(key);
-    if (!record) throw new Error("a job was started that is not in the journal");
-    if (record.engineCrashes > 0) throw engineCrashedBefore();
-    const claim = outputIsSafe(record) ? storedClaim(record) : await claimJob(ctx, record, signal);
-    const job: Job = { key, record, claim, log, startedAt: started, modelDone };
-    log.info("job claimed", { model: record.modelId, deadline: new Date(claim.claimDeadline * 1000).toISOString() });
-    const deadline = deadlineSignal(ctx.clock, claim.claimDeadline * 1000 - marginMs, signal);
-    try {
-      await continueFrom(ctx, job, deadline.signal);
-    } finally {
-      deadline.clear();
-    }
+    const job = { key, log, startedAt: started, modelDone };
+    await whenWritable(ctx, log, { signal, draining }, () => attempt(ctx, job, signal));
     ctx.metrics.jobs.inc({ role: key.role, outcome: "submitted", code: "" });
     log.info("job done", { ms: ctx.clock.now() - started });
   } catch (error) {
-    recordFailure(ctx, key, error, signal);
+    await recordFailure(ctx, key, error, { signal, draining });
   } finally {
     modelDone();
     ctx.metrics.running.dec();
   }
+}
+
+/** Does what the journal says is left to do. */
+async function attempt(ctx: NodeContext, job: Omit<Job, "record" | "claim">, signal: AbortSignal): Promise<void> {
+  const record = ctx.journal.find(job.key);
+  if (!record) throw new Error("a job was started that is not in the journal");
+  if (record.engineCrashes > 0) throw engineCrashedBefore();
+  const claim = outputIsSafe(record) ? storedClaim(record) : await claimJob(ctx, record, signal);
+  job.log.info("job claimed", {
+    model: record.modelId,
+    deadline: new Date(claim.claimDeadline * 1000).toISOString(),
+  });
+  const deadline = deadlineSignal(ctx.clock, claim.claimDeadline * 1000 - marginMs, signal);
+  try {
+    await continueFrom(ctx, { ...job, record, claim }, deadline.signal);
+  } finally {
+    deadline.clear();
+  }
+}
+
+/**
+ * Repeats an action that the journal could not follow, as while the disk is full, unless the node wants to end. What was written down before is
+ * not done again.
+ */
+function whenWritable<T>(
+  ctx: NodeContext,
+  log: Logger,
+  { signal, draining }: Ending,
+  action: () => Promise<T>,
+): Promise<T> {
+  return retry(
+    (count) => {
+      if (count > 0) log.warn("the journal could not be written, trying again", { attempt: count });
+      return action();
+    },
+    {
+      clock: ctx.clock,
+      attempts: Number.POSITIVE_INFINITY,
+      initialMs: 1000,
+      maxMs: 5000,
+      random: () => uniform(ctx.random),
+      retryable: (error) => isJournalTrouble(error) && !draining.aborted,
+      signal,
+    },
+  );
+}
+
+/** Trouble of the disk that may pass, in SQLite's words. */
+function isJournalTrouble(error: unknown): boolean {
+  return /^SQLITE_(FULL|IOERR|BUSY|LOCKED)/.test(errorCode(error));
 }
 
 /** Enters the job where the journal says that it stands. */
@@ -66,37 +118,17 @@ function storedClaim(record: JobRecord): Claim {
   return { kpHighHandle: 0n, kpLowHandle: 0n, claimDeadline: record.claimDeadline ?? 0 };
 }
 
-/** The claim may have arrived although its answer did not, so it is repeated rather than given up: it is the same claim to the coordinator. */
-async function claimJob(ctx: NodeContext, record: JobRecord, signal: AbortSignal): Promise<Claim> {
-  const claim = await retry(() => ctx.icl.claim(record.taskId, signal), {
-    clock: ctx.clock,
-    attempts: 8,
-    initialMs: 500,
-    maxMs: 10_000,
-    random: () => uniform(ctx.random),
-    signal,
-  });
-  const deadline = Math.min(record.claimDeadline ?? claim.claimDeadline, claim.claimDeadline);
-  if (claim.kpHighHandle === 0n || claim.kpLowHandle === 0n)
-    throw new BlfError({
-      code: "CLAIM_WITHOUT_KEY",
-      message: "The coordinator gave no handle of the prompt's key",
-      hint: "The requester has not stored the key for this node: nothing to do here.",
-    });
-  if (record.state === "assigned") {
-    ctx.journal.advance(record, "claimed", { claimDeadline: deadline }, { durable: true });
-    record.state = "claimed";
-  }
-  return { ...claim, claimDeadline: deadline };
-}
-
-function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, signal: AbortSignal): void {
+async function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, ending: Ending): Promise<void> {
   const log = ctx.log.with({ jobId: key.taskId, role: key.role });
-  if (signal.aborted) {
+  if (ending.signal.aborted) {
     log.warn("job interrupted by the shutdown; it goes on at the next start if its deadline allows");
     return;
   }
   const code = errorCode(error);
+  if (isJournalTrouble(error)) {
+    log.error("the journal cannot be written; the job goes on at the next start if its deadline allows", { code });
+    return;
+  }
   const known = error instanceof BlfError;
   ctx.metrics.jobs.inc({ role: key.role, outcome: "failed", code });
   log.error("job failed", {
@@ -105,9 +137,11 @@ function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, signal: Ab
     ...(known ? { hint: error.hint } : {}),
   });
   try {
-    ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true });
+    await whenWritable(ctx, log, ending, async () =>
+      ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true }),
+    );
   } catch (failure) {
-    // A full disk, say. The job stays where it was and is looked at again after the next start.
+    // The node ends while the disk is full, say. The job stays where it was and is looked at again after the next start.
     log.error("the failure could not be written down", { code: errorCode(failure) });
   }
 }

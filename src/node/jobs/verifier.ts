@@ -1,13 +1,16 @@
 import { commitment } from "../../crypto/commitment.ts";
 import type { JobStatus, Verdict } from "../../icl/wire.ts";
 import { abortable } from "../../lib/concurrent.ts";
-import { BlfError, errorCode, isRetryable } from "../../lib/errors.ts";
+import { BlfError, errorCode } from "../../lib/errors.ts";
 import type { NodeContext } from "../context.ts";
 import { generate } from "./generate.ts";
-import { type Job, step, submission } from "./job.ts";
+import { type Job, mayPass, step, submission } from "./job.ts";
 import { openPrompt } from "./open-prompt.ts";
 
-/** PROTOCOL.md 10: the leader's CID is asked for after 0.5 s, then ever more rarely up to every 10 s, for 120 s. */
+/**
+ * PROTOCOL.md 10: the leader's CID is asked for after 0.5 s, then ever more rarely up to every 10 s, for 120 s. While the coordinator cannot be
+ * reached nothing counts: the leader cannot reach it either.
+ */
 const pollMs = { initial: 500, max: 10_000, total: 120_000 };
 
 /** Verifies a leader's answer by giving its own (DESIGN.md section 3). */
@@ -46,16 +49,21 @@ async function waitForLeader(
   taskId: string,
   signal: AbortSignal,
 ): Promise<JobStatus & { outputCid: string }> {
-  const giveUpAt = ctx.clock.now() + pollMs.total;
+  let waited = 0;
   for (let delay = pollMs.initial; ; delay = Math.min(delay * 2, pollMs.max)) {
+    const asked = ctx.clock.now();
+    let isThere = true;
     const status = await abortable(ctx.icl.jobStatus(taskId, signal), signal).catch((error: unknown) => {
-      if (!isRetryable(error) && errorCode(error) !== "ICL_UNKNOWN") throw error;
+      isThere = errorCode(error) === "ICL_UNKNOWN";
+      if (!isThere && !mayPass(error)) throw error;
       return undefined;
     });
     if (status?.outputCid) return { ...status, outputCid: status.outputCid };
     if (status && /^(REJECTED|TIMEDOUT|FAILED)$/i.test(status.status)) throw jobOver(status.status);
-    if (ctx.clock.now() + delay > giveUpAt) throw leaderSilent();
+    const took = Math.max(0, ctx.clock.now() - asked);
+    if (isThere && waited + took + delay > pollMs.total) throw leaderSilent();
     await ctx.clock.sleep(delay, signal);
+    if (isThere) waited += took + delay;
   }
 }
 

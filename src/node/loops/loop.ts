@@ -1,3 +1,4 @@
+import { uniform } from "../../crypto/random.ts";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { backoff } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
@@ -35,8 +36,7 @@ export function startLoop(ctx: LoopContext, options: LoopOptions, signal: AbortS
   const { clock, metrics } = ctx;
   const { name } = options;
   const log = ctx.log.with({ loop: name });
-  /** Uniform in [0, 1). */
-  const random = () => new DataView(ctx.random(4).buffer).getUint32(0) / 2 ** 32;
+  const random = () => uniform(ctx.random);
   const state: LoopState = { name, lastSuccess: undefined, lastError: undefined, failures: 0 };
   let poked = new AbortController();
 
@@ -64,7 +64,8 @@ export function startLoop(ctx: LoopContext, options: LoopOptions, signal: AbortS
     const failed = state.failures > 0;
     const delay = failed
       ? Math.min(period, backoff(state.failures - 1, { initialMs: 1000, maxMs: options.periodMs, random }))
-      : period - (clock.now() - startedAt);
+      : // A clock that was set back meanwhile would make the run look as if it had not begun yet.
+        period - Math.max(0, clock.now() - startedAt);
     const interrupted = AbortSignal.any([signal, poked.signal]);
     await clock.sleep(Math.max(0, delay), interrupted).catch(() => {});
     if (poked.signal.aborted) poked = new AbortController();

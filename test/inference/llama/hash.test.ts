@@ -69,17 +69,23 @@ describe("determinism class", () => {
     flashAttention: false,
     kvType: "f16",
     maxTokens: 512,
-    template: "raw",
-    sequences: 1,
   } as const;
 
   test("is short and can be read", () => {
     expect(determinismClass(inputs)).toBe(
       "gguf:0123456789ab/llama.cpp:v0.4.0/cpu:haswell@linux-x64/ctx2048/b32/no-fa/kv-f16/greedy/max512/raw",
     );
-    expect(determinismClass({ ...inputs, flashAttention: true, sequences: 4 })).toEndWith(
-      "/b32/fa/kv-f16/greedy/max512/raw/seq4",
+    expect(determinismClass({ ...inputs, flashAttention: true })).toEndWith("/b32/fa/kv-f16/greedy/max512/raw");
+  });
+
+  test("names template, system text and stops by their hashes", () => {
+    const hash = (text: string) => new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 8);
+    const chat = { ...inputs, chatTemplate: "{{ messages }}", system: "Be brief.", stop: ["\n\n", "END"] };
+    expect(determinismClass(chat)).toEndWith(
+      `/chat:${hash("{{ messages }}")}/system:${hash("Be brief.")}/stop:${hash('["\\n\\n","END"]')}`,
     );
+    expect(determinismClass({ ...chat, stop: ["END", "\n\n"] })).toBe(determinismClass(chat));
+    expect(determinismClass({ ...chat, stop: [] })).toEndWith(`/system:${hash("Be brief.")}`);
   });
 
   test("has a hash", () => {

@@ -53,15 +53,26 @@ describe("llama backend", () => {
     await Promise.all([child.backend.close(), direct.backend.close()]);
   });
 
-  test("answers many at once, each as if it were alone", async () => {
-    const { backend, pids } = open();
+  const isolations = [
+    { isolation: "process", maxConcurrent: 1 },
+    { isolation: "process", maxConcurrent: 3 },
+    { isolation: "none", maxConcurrent: 1 },
+    { isolation: "none", maxConcurrent: 3 },
+  ] as const;
+
+  test.each(isolations)("answers many at once, each as if it were alone: %o", async (options) => {
+    const { backend, entries, pids } = open(options);
+    expect(backend.slots).toBe(options.maxConcurrent);
     const prompts = ["a", "b", "c", "d", "a", "b"];
     const texts = await Promise.all(
       prompts.map(async (prompt) => (await backend.generate({ modelId: "tiny", prompt }, { signal: never })).text),
     );
     expect(texts.slice(4)).toEqual(texts.slice(0, 2));
     expect(new Set(texts).size).toBe(4);
-    expect(pids()).toHaveLength(1);
+    for (const [index, prompt] of prompts.slice(0, 4).entries())
+      expect((await backend.generate({ modelId: "tiny", prompt }, { signal: never })).text).toBe(texts[index]!);
+    expect(pids()).toHaveLength(options.isolation === "process" ? 1 : 0);
+    expect(entries.filter(({ message }) => message === "model loaded")).toHaveLength(1);
     await backend.close();
   });
 
@@ -87,8 +98,8 @@ describe("llama backend", () => {
     await backend.close();
   });
 
-  test("aborts at once and lets the next one in", async () => {
-    const { backend } = open();
+  test.each(isolations)("aborts at once and lets the next one in: %o", async (choice) => {
+    const { backend } = open(choice);
     const controller = new AbortController();
     const reason = new Error("deadline");
     const options = { signal: controller.signal, onToken: () => controller.abort(reason) };
@@ -98,8 +109,8 @@ describe("llama backend", () => {
     await backend.close();
   });
 
-  test("passes on why a model or a prompt is refused", async () => {
-    const { backend } = open();
+  test.each(isolations)("passes on why a model or a prompt is refused: %o", async (choice) => {
+    const { backend } = open(choice);
     const broken = await failureOf(() => backend.generate({ modelId: "broken", prompt: "x" }, { signal: never }));
     expect(broken.code).toBe("MODEL_TRUNCATED");
     expect(broken.hint).not.toBe("");

@@ -63,7 +63,7 @@ export function createCrash(at?: string): Crash {
     update: sync("update", journal.update),
     commit: sync("commit", journal.commit),
     transactions: {
-      find: journal.transactions.find,
+      ...journal.transactions,
       save: (transaction) => sync(`save-${transaction.status}`, journal.transactions.save)(transaction),
     },
   });

@@ -261,7 +261,7 @@ test("an error that nobody expected fails the job without a word of its text", a
   expect(leader.log.text()).not.toContain("canary");
 });
 
-test("a journal that cannot be written ends the job without ending the node", async () => {
+test("a journal that cannot be written keeps neither the node from ending nor the job from going on", async () => {
   const job = await world.job([leader, verifier]);
   const assignment = await job.assignment(leader);
   const advance = () => {
@@ -269,9 +269,7 @@ test("a journal that cannot be written ends the job without ending the node", as
   };
   await work({ ...ctx, journal: { ...ctx.journal, advance } }, assignment);
   expect(recordOf(job)?.state).toBe("assigned");
-  expect(leader.log.lines({ message: "the failure could not be written down" })).toMatchObject([
-    { code: "SQLITE_FULL" },
-  ]);
+  expect(leader.log.lines({ jobId: job.taskId, level: "error" })).toMatchObject([{ code: "SQLITE_FULL" }]);
   const scheduler = createScheduler(ctx, { onRoom: () => {} }, new AbortController().signal);
   scheduler.resume();
   await scheduler.drain();

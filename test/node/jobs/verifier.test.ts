@@ -172,8 +172,11 @@ describe("going on after a restart", () => {
     const job = await world.job([leader, verifier]);
     await work(leader, job);
     const key = { taskId: job.taskId, role: "verifier" } as const;
-    verifier.journal.commit(key, "26a34ec75e765ab81595c667378ae344044ace41d726a5aa3bedd7cbc946d75b");
-    await work(verifier, job);
+    const context = withStatus((real) => {
+      verifier.journal.commit(key, "26a34ec75e765ab81595c667378ae344044ace41d726a5aa3bedd7cbc946d75b");
+      return real();
+    });
+    await work(verifier, job, context);
     expect(recordOf(job)).toMatchObject({ state: "failed", failureCode: "COMMITMENT_CONFLICT" });
     expect(seatOf(job).verdict).toBeUndefined();
   });

@@ -240,9 +240,12 @@ test("unhealthy models are probed about every minute", async () => {
   const { ctx, clock } = await stubContext();
   const inference = { ...ctx.inference, probe: async () => void probes.push(clock.now()) };
   const { signal, stop } = stopper();
-  const loop = startModelProbeLoop({ ...ctx, inference }, signal);
+  const asked: boolean[] = [];
+  const certificate = { expiresAt: () => 0, hash: () => "", ensure: async () => void asked.push(true) };
+  const loop = startModelProbeLoop({ ...ctx, inference }, certificate, signal);
   await clock.run(10 * minute);
   expect(probes.length).toBeWithin(11, 14);
+  expect(asked).toHaveLength(probes.length);
   stop();
   await loop.finished;
 });

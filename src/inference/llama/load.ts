@@ -1,0 +1,125 @@
+import type { LlamaContext, LlamaModel } from "node-llama-cpp";
+import { BlfError } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { probeWidth } from "./batch-probe.ts";
+import { type ChatPart, renderChat } from "./chat.ts";
+import { determinismClass } from "./determinism-class.ts";
+import { createDispatch, mayBatchOnCpu } from "./dispatch.ts";
+import type { EngineModel } from "./engine.ts";
+import { batchSize } from "./generate.ts";
+import type { LlamaLibrary } from "./library.ts";
+import { checkMemory, divideMemory } from "./memory.ts";
+import { autoGpuLayers, gpuShare, type ModelPlan } from "./plan.ts";
+
+/**
+ * Off, though llama.cpp would choose it: from 256 tokens of context on, its flash attention divides a token's work by the number of
+ * threads and adds the parts, so that nodes with two and with three threads would answer differently. Without it they do not.
+ */
+export const flashAttention = false;
+
+/** llama.cpp rounds contexts up to this; done here, a sequence gets the same context however many there are. */
+const contextStep = 256;
+
+export type LoadParameters = {
+  library: LlamaLibrary;
+  wanted: EngineModel;
+  plan: ModelPlan;
+  threads: number;
+  sequences: number;
+  log: Logger;
+  signal: AbortSignal;
+};
+
+export type ModelInMemory = {
+  model: LlamaModel;
+  context: LlamaContext;
+  contextSize: number;
+  chat: { parts: ChatPart[]; system: string } | undefined;
+  determinismClass: string;
+};
+
+/**
+ * Loads a model and makes a context for it.
+ * @throws BlfError `MODEL_TOO_LARGE`, `MODEL_LOAD_FAILED`, `MODEL_TEMPLATE_FAILED`; the signal's reason when aborted.
+ */
+export async function loadModel(parameters: LoadParameters): Promise<ModelInMemory> {
+  const { library, wanted, plan, sequences, log, signal } = parameters;
+  const { contextSize, chatTemplate } = plan;
+  const hasGpu = library.llama.gpu !== false;
+  const allocated = Math.ceil(contextSize / contextStep) * contextStep;
+  if (hasGpu) await checkGpuMemory(parameters);
+  let model: LlamaModel | undefined;
+  try {
+    model = await library.llama.loadModel({
+      modelPath: wanted.path,
+      gpuLayers: layersFor(wanted.gpuLayers, hasGpu, allocated * sequences),
+      loadSignal: signal,
+    });
+    const system = wanted.system ?? "";
+    const chat =
+      chatTemplate === undefined
+        ? undefined
+        : { parts: await renderChat(model, { template: chatTemplate, system }), system };
+    const dispatch = createDispatch();
+    const context = await model.createContext({
+      contextSize: allocated,
+      batchSize,
+      flashAttention,
+      sequences,
+      threads: parameters.threads,
+      batching: { itemPrioritizationStrategy: dispatch.strategy },
+      // A context that was silently made smaller would answer differently from the others.
+      failedCreationRemedy: false,
+      createSignal: signal,
+    });
+    const onGpu = model.gpuLayers > 0;
+    if (wanted.gpuLayers !== 0) log.info("layers are on the GPU", { model: wanted.modelId, count: model.gpuLayers });
+    if (sequences > 1) {
+      const mayJoin = onGpu || mayBatchOnCpu(plan.header);
+      const width = mayJoin ? await probeWidth({ model, context, dispatch, contextSize, signal }) : 1;
+      log.info(width > 1 ? "sequences are computed together" : "sequences are computed in turns", { count: width });
+    }
+    const text = determinismClass({
+      ggufSha256: plan.ggufSha256,
+      release: library.release,
+      device: onGpu ? `${library.device}:${model.gpuLayers}` : library.device,
+      contextSize,
+      batchSize,
+      flashAttention,
+      kvType: "f16",
+      maxTokens: wanted.maxTokens,
+      chatTemplate,
+      system: wanted.system,
+      stop: wanted.stop,
+    });
+    return { model, context, contextSize, chat, determinismClass: text };
+  } catch (error) {
+    await model?.dispose();
+    signal.throwIfAborted();
+    throw error instanceof BlfError ? error : loadFailed(error);
+  }
+}
+
+async function checkGpuMemory({ library, wanted, plan }: LoadParameters): Promise<void> {
+  if (wanted.gpuLayers === autoGpuLayers || wanted.gpuLayers === 0) return;
+  const { free } = await library.llama.getVramState();
+  checkMemory(divideMemory(plan.need, gpuShare(plan.header, wanted.gpuLayers)).vram, free, "GPU memory");
+}
+
+/** `auto` without a GPU is none: everything is computed on the CPU, and the determinism class says so. */
+function layersFor(wanted: number, hasGpu: boolean, contextSize: number) {
+  if (wanted !== autoGpuLayers) return wanted;
+  return hasGpu ? { fitContext: { contextSize } } : 0;
+}
+
+function loadFailed(error: unknown): BlfError {
+  const isMemory = error instanceof Error && error.constructor.name === "InsufficientMemoryError";
+  return new BlfError({
+    code: isMemory ? "MODEL_TOO_LARGE" : "MODEL_LOAD_FAILED",
+    message: isMemory ? "There is not enough memory for the model" : "llama.cpp refuses the model",
+    hint: isMemory
+      ? "Choose a smaller quantization or a smaller contextSize."
+      : "Check that its architecture is supported by this version, and its SHA-256.",
+    cause: error,
+  });
+}

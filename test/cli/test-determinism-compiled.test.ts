@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildTinyModel } from "../../native/tiny-model.ts";
+import { executable, isBuilt } from "../e2e/executable.ts";
+import { nodeDirectory } from "./node-directory.ts";
+import { runCli } from "./run-cli.ts";
+
+setDefaultTimeout(120_000);
+
+let scratch: string;
+let at: ReturnType<typeof nodeDirectory>;
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), "blf-compiled-"));
+  const path = join(scratch, "tiny.gguf");
+  writeFileSync(path, buildTinyModel({ type: "q8_0" }));
+  at = nodeDirectory({ models: { tiny: { path, context_size: 128, max_tokens: 24 } }, engine: { threads: 1 } });
+});
+afterAll(() => {
+  at[Symbol.dispose]();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+function run(args: string[], stdin?: string) {
+  const env = { ...at.env, XDG_CACHE_HOME: join(scratch, "cache") };
+  return runCli([...args, "--json"], { env, command: [executable], ...(stdin === undefined ? {} : { stdin }) });
+}
+
+test.skipIf(!isBuilt)(
+  "the compiled file tests, takes a fingerprint, confirms and denies it, and verifies an output",
+  async () => {
+    const matrix = await run(["test-determinism", "--runs", "6", "--tokens", "8"]);
+    expect([matrix.code, (JSON.parse(matrix.stdout) as { ok: boolean }).ok]).toEqual([0, true]);
+    const fingerprint = join(scratch, "fp.json");
+    expect((await run(["test-determinism", "--export", fingerprint])).code).toBe(0);
+    expect((await run(["test-determinism", "--against", fingerprint])).code).toBe(0);
+    expect((await run(["test-determinism", "--against", fingerprint, "--batch", "64"])).code).toBe(1);
+    const spoken = await run(["models", "test", "tiny", "Hello"]);
+    const { text } = JSON.parse(spoken.stdout) as { text: string };
+    expect((await run(["verify-output", "--prompt", "Hello", "--output-file", "-"], text)).code).toBe(0);
+    expect((await run(["verify-output", "--prompt", "Hello", "--output-file", "-"], `${text}.`)).code).toBe(1);
+  },
+);
