@@ -81,7 +81,7 @@ async function run(options: Options): Promise<void> {
         attestation_expiry: certificate.expiry,
         tier: Math.min(certificate.tier, 2),
       });
-      keepCertificate(config, certificate, models);
+      keepCertificate({ config, certificate, models, attested });
     }
     const wanted =
       options.register ?? (isTerminal && !config.registered_on_chain && config.node_registry_address !== "");

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { reportedClass } from "../inference/llama/determinism-class.ts";
 import type { JobRecord } from "../node/journal/job-record.ts";
 import type { MergedJob } from "./jobs-data.ts";
 
@@ -45,6 +46,8 @@ export const outputs: Record<string, z.ZodMiniType> = {
         verdict: text,
         claimDeadline: z.nullable(time),
         determinismClass: text,
+        /** SHA-256 of it, hex. */
+        determinismClassHash: text,
         outputKeyTx: text,
         /** The transaction in the network's explorer. */
         link: text,
@@ -98,7 +101,7 @@ export function storyJson(job: MergedJob, { committedAt, explorer }: StoryExtras
     committedAt: iso(committedAt),
     verdict: record?.verdict ?? null,
     claimDeadline: iso(record?.claimDeadline === undefined ? undefined : record.claimDeadline * 1000),
-    determinismClass: record?.determinismClass ?? null,
+    ...reportedClass(record?.determinismClass),
     outputKeyTx: record?.outputKeyTx ?? null,
     link: record?.outputKeyTx && explorer ? `${explorer}/tx/${record.outputKeyTx}` : null,
     steps: record ? stepsOf(record) : [],

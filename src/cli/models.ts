@@ -20,7 +20,7 @@ export function register(program: Command): void {
     .command("test [id] [prompt]")
     .description("Send one prompt through a model as a job would, and show the answer, its speed and its class.")
     .option("--model <id>", "the model")
-    .option("--backend <name>", "a model of this backend: llama, mock, or the name of a custom one")
+    .option("--backend <name>", "a model of this backend: llama, vllm, groq, gemini, mock, or a custom one")
     .option("--prompt <text>", "what to ask")
     .option(...json)
     .action(async (id: string | undefined, prompt: string | undefined, options: TestOptions) =>

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod/mini";
-import type { Verification } from "../inference/determinism/transcript.ts";
+import type { Verification } from "../inference/llama/transcript.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { printable } from "../lib/log.ts";
 import { openSession } from "./session.ts";

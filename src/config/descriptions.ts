@@ -68,6 +68,7 @@ export const keyDescriptions: Record<Described, string> = {
   "engine.threads": "threads for generation; 0 means the usable cores less one",
   "engine.sequences": "answers that are generated side by side; 0 means 1 on a CPU and 4 with a GPU",
   "engine.idle_unload_minutes": "gives a model up that no job asked for so long; 0 keeps it",
+  "engine.verify_output": "true has llama.cpp check a leader's answer once more before anything of it is submitted",
 };
 
 /** Variables that are no keys of the configuration. */

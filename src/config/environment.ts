@@ -64,6 +64,7 @@ export function variables(): Record<string, { path: string[]; kind: Kind }> {
   table["BLF_ENGINE_THREADS"] = { path: ["engine", "threads"], kind: "number" };
   table["BLF_ENGINE_SEQUENCES"] = { path: ["engine", "sequences"], kind: "number" };
   table["BLF_ENGINE_IDLE_UNLOAD_MINUTES"] = { path: ["engine", "idle_unload_minutes"], kind: "number" };
+  table["BLF_ENGINE_VERIFY_OUTPUT"] = { path: ["engine", "verify_output"], kind: "boolean" };
   for (const [group, kinds] of Object.entries(services))
     for (const [key, kind] of Object.entries(kinds))
       table[`BLF_${group.toUpperCase()}_${key.toUpperCase()}`] = { path: [group, key], kind };

@@ -71,6 +71,8 @@ const engineSchema = z.strictObject({
   sequences: z._default(integer(0, 64), 0),
   /** A model that no job asked for so long is given up; 0 keeps it. */
   idle_unload_minutes: z._default(integer(0, 10_080), 0),
+  /** A leader has llama.cpp look at its own answer again, and submits none that it does not give twice. */
+  verify_output: z._default(z.boolean(), false),
 });
 
 /** `http://` as well as `https://`: which of them is allowed depends on another key. */

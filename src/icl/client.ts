@@ -4,6 +4,7 @@ import { unixSeconds } from "../lib/clock.ts";
 import type { Fetch } from "../lib/http.ts";
 import type { Logger } from "../lib/log.ts";
 import { authenticationHeaders, type RequestSigner } from "./auth.ts";
+import { createClockOffset } from "./clock-offset.ts";
 import { createJsonService } from "./service.ts";
 import {
   type Assignment,
@@ -60,6 +61,8 @@ export type IclClient = {
   jobStatus(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   /** Whether the coordinator lists this node among the active ones. The original never answers 404, so absence is the sign. */
   listsThisNode(signal?: AbortSignal): Promise<boolean>;
+  /** How far this machine's clock is ahead of the coordinator's, in milliseconds; undefined before its first answer. */
+  clockOffset(): number | undefined;
 };
 
 export type IclClientOptions = {
@@ -77,8 +80,10 @@ export type IclClientOptions = {
  */
 export function createIclClient(options: IclClientOptions): IclClient {
   const { signer, clock } = options;
+  const offset = createClockOffset(clock);
   const service = createJsonService({
     ...options,
+    offset,
     service: iclService,
     headers: (body) => authenticationHeaders(signer, clock, body),
   });
@@ -130,5 +135,6 @@ export function createIclClient(options: IclClientOptions): IclClient {
       const own = signer.address.toLowerCase();
       return nodes.some((node) => node.operator_address.toLowerCase() === own);
     },
+    clockOffset: offset.ms,
   };
 }

@@ -12,6 +12,7 @@ import {
 import { stringifyJson } from "../lib/json.ts";
 import { printable } from "../lib/log.ts";
 import { retry } from "../lib/retry.ts";
+import type { ClockOffset } from "./clock-offset.ts";
 
 /** Largest answer of the coordinator that is read. */
 const maxBytes = 4 * 1024 * 1024;
@@ -24,6 +25,8 @@ export type JsonServiceOptions = {
   timeoutMs?: number;
   /** Measures timeouts; the system's clock by default. */
   timer?: Clock;
+  /** Learns from every answer how far the clocks are apart. */
+  offset?: ClockOffset;
   /** Headers for one request, made anew for every attempt. */
   headers?: (body: string) => Promise<Record<string, string>>;
 };
@@ -61,7 +64,10 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
         if (form) request.body = form;
         else if (method === "POST") request.body = text;
         if (signal) request.signal = signal;
-        return httpRequest(options.fetch, options.service, options.baseUrl + path, request);
+        const sentAt = options.clock.now();
+        const answer = await httpRequest(options.fetch, options.service, options.baseUrl + path, request);
+        options.offset?.note(answer.headers.get("date"), sentAt);
+        return answer;
       },
       { clock: options.clock, attempts: 2, initialMs: 1000, maxMs: 1000, jitter: 0, ...(signal ? { signal } : {}) },
     );

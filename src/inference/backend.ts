@@ -21,6 +21,16 @@ export type Generation = {
   ms: number;
 };
 
+/** What a backend finds when it looks at an answer of its own again. */
+export type OutputCheck = {
+  /** Whether the model answers the prompt with exactly this text. */
+  agrees: boolean;
+  /** What decided: one pass over the answer, or decoding it again. */
+  method: "prefill" | "decoding";
+  /** Time spent in the model, milliseconds. */
+  ms: number;
+};
+
 export type BackendHealth = {
   status: "healthy" | "degraded" | "unhealthy";
   /** One line for the operator, empty when healthy. */
@@ -42,6 +52,11 @@ export type Backend = {
    * @throws BlfError `MODEL_*`, `ENGINE_*` or the backend's own; the signal's reason when aborted.
    */
   generate(request: GenerateRequest, options: GenerateOptions): Promise<Generation>;
+  /**
+   * Whether the model answers the prompt with exactly this text; absent where nothing but a second answer could tell.
+   * @throws as `generate` does
+   */
+  verify?(request: GenerateRequest, output: string, options: { signal: AbortSignal }): Promise<OutputCheck>;
   health(): BackendHealth;
   close(): Promise<void>;
 };

@@ -1,5 +1,5 @@
 import { BlfError } from "../lib/errors.ts";
-import type { Backend, BackendHealth, GenerateOptions, GenerateRequest, Generation } from "./backend.ts";
+import type { Backend, BackendHealth, GenerateOptions, GenerateRequest, Generation, OutputCheck } from "./backend.ts";
 import type { ProbedBackend } from "./http/probed-backend.ts";
 
 /** All backends of a node, found by exact model id. There is no fallback from one to another. */
@@ -20,6 +20,10 @@ export type BackendRegistry = {
   warm(modelId: string, signal: AbortSignal): Promise<void>;
   /** Throws `MODEL_UNKNOWN`, and what the backend throws. */
   generate(request: GenerateRequest, options: GenerateOptions): Promise<Generation>;
+  /** Whether `verify` may be asked about this model. Throws `MODEL_UNKNOWN`. */
+  canVerify(modelId: string): boolean;
+  /** Whether the model answers with exactly this text. Throws as `generate` does. */
+  verify(request: GenerateRequest, output: string, options: { signal: AbortSignal }): Promise<OutputCheck>;
   /** By name of the backend. */
   health(): Record<string, BackendHealth>;
   /** Of one model: its own, or that of its backend. Throws `MODEL_UNKNOWN`. */
@@ -143,6 +147,13 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
     warm,
     generate: async (request, options) =>
       counted(request.modelId, options.signal, () => backendOf(request.modelId).generate(request, options)),
+    canVerify: (modelId) => backendOf(modelId).verify !== undefined,
+    verify: async (request, output, options) =>
+      counted(request.modelId, options.signal, async () => {
+        const backend = backendOf(request.modelId);
+        if (!backend.verify) throw new TypeError(`the backend ${backend.name} cannot verify`);
+        return backend.verify(request, output, options);
+      }),
     health: () => Object.fromEntries(backends.map((backend) => [backend.name, givenUp(backend) ?? backend.health()])),
     healthOf,
     look,

@@ -5,12 +5,12 @@ import { BlfError } from "./errors.ts";
 const lookEveryMs = 5000;
 
 /**
- * A signal that aborts at a point in time, at once when that is over, or earlier with one of its parents. Call `clear` when the work
+ * A signal that aborts at a point in time (a function when what is known of it may change), at once when that is over, or earlier with one of its parents. Call `clear` when the work
  * is done.
  */
 export function deadlineSignal(
   clock: Clock,
-  atMs: number,
+  atMs: number | (() => number),
   ...parents: AbortSignal[]
 ): { signal: AbortSignal; clear(): void } {
   const controller = new AbortController();
@@ -20,9 +20,9 @@ export function deadlineSignal(
     message: "The claim deadline passed before the job was finished",
     hint: "Use a smaller model or a faster machine, or lower max_concurrent_jobs.",
   });
+  const restMs = () => (typeof atMs === "number" ? atMs : atMs()) - clock.now();
   const wait = async (): Promise<void> => {
-    for (let rest = atMs - clock.now(); rest > 0; rest = atMs - clock.now())
-      await clock.sleep(Math.min(rest, lookEveryMs), done.signal);
+    for (let rest = restMs(); rest > 0; rest = restMs()) await clock.sleep(Math.min(rest, lookEveryMs), done.signal);
     controller.abort(error);
   };
   wait().catch(() => {});

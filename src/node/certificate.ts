@@ -1,9 +1,8 @@
 import { updateConfigFile } from "../config/save.ts";
 import { unixSeconds } from "../lib/clock.ts";
 import { attest, renewMarginSeconds } from "./attest.ts";
+import { rememberAttested, wasAttestedFor } from "./attested-models.ts";
 import type { NodeContext } from "./context.ts";
-
-const attestedModels = "attested-models";
 
 /** News of the models waits for so long after an attestation, in milliseconds: each one costs the coordinator's memory of this node. */
 export const newsWaitMs = 5 * 60_000;
@@ -36,7 +35,7 @@ export function createCertificateKeeper(ctx: NodeContext): CertificateKeeper {
       attestation_cert_hash: certificate.certHash,
       attestation_expiry: certificate.expiry,
     });
-    ctx.journal.setFact(attestedModels, JSON.stringify(modelIds));
+    rememberAttested(ctx.journal, modelIds);
     ctx.metrics.certificateExpiry.set(expiry);
     ctx.log.info("attested", {
       tier: certificate.tier,
@@ -47,8 +46,7 @@ export function createCertificateKeeper(ctx: NodeContext): CertificateKeeper {
 
   const isDue = () =>
     expiry - unixSeconds(ctx.clock) < renewMarginSeconds ||
-    (ctx.clock.now() - attestedAt >= newsWaitMs &&
-      ctx.journal.fact(attestedModels) !== JSON.stringify(ctx.inference.advertised()));
+    (ctx.clock.now() - attestedAt >= newsWaitMs && !wasAttestedFor(ctx.journal, ctx.inference.advertised()));
 
   ctx.metrics.certificateExpiry.set(expiry);
   return {

@@ -7,6 +7,7 @@ import { createCustomBackend } from "../inference/custom.ts";
 import { createGeminiBackend } from "../inference/gemini.ts";
 import { createGroqBackend } from "../inference/groq.ts";
 import { createLlamaBackend, type LlamaModelConfig } from "../inference/llama/backend.ts";
+import { type ReportedClass, reportedClass } from "../inference/llama/determinism-class.ts";
 import { createMockBackend } from "../inference/mock.ts";
 import { type BackendRegistry, createBackendRegistry } from "../inference/registry.ts";
 import { createVllmBackend } from "../inference/vllm.ts";
@@ -16,7 +17,7 @@ import type { Logger } from "../lib/log.ts";
 import { customBackendEntries } from "./custom-backends.ts";
 import { cloudModels, localModels, offeredModels } from "./models.ts";
 
-export type ModelReport = { id: string; backend: string; health: BackendHealth; determinismClass: string | null };
+export type ModelReport = { id: string; backend: string; health: BackendHealth } & ReportedClass;
 
 /** The registry of backends, with what the node's scheduler and status ask of it. */
 export type Inference = BackendRegistry & {
@@ -107,24 +108,26 @@ function createServices(config: Config, offered: Set<string>, parts: InferenceOp
 
 function withReports(registry: BackendRegistry): Inference {
   let busy = 0;
+  const whileBusy = async <T>(action: () => Promise<T>): Promise<T> => {
+    busy++;
+    try {
+      return await action();
+    } finally {
+      busy--;
+    }
+  };
   const describe = () =>
     registry.models().map((id) => {
       const backend = registry.backendOf(id).name;
       const health = registry.healthOf(id);
-      return { id, backend, health, determinismClass: registry.determinismClass(id) ?? null };
+      return { id, backend, health, ...reportedClass(registry.determinismClass(id)) };
     });
   return {
     ...registry,
     sharesSlots: (modelId, other) => registry.backendOf(modelId) === registry.backendOf(other),
     isBusy: () => busy > 0,
     describe,
-    generate: async (request, options) => {
-      busy++;
-      try {
-        return await registry.generate(request, options);
-      } finally {
-        busy--;
-      }
-    },
+    generate: (request, options) => whileBusy(() => registry.generate(request, options)),
+    verify: (request, output, options) => whileBusy(() => registry.verify(request, output, options)),
   };
 }

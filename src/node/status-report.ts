@@ -1,8 +1,8 @@
-import type { BackendHealth } from "../inference/backend.ts";
 import { unixSeconds } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import type { CertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
+import type { ModelReport } from "./inference.ts";
 import type { LoopState } from "./loops/loop.ts";
 import { type RunningJob, reasonNotToLead, type Scheduler } from "./scheduler.ts";
 
@@ -18,7 +18,7 @@ export type StatusReport = {
   problems: string[];
   startedAt: string;
   certificate: { hash: string; expiresAt: string | null };
-  models: { id: string; backend: string; health: BackendHealth; determinismClass: string | null }[];
+  models: ModelReport[];
   canLead: boolean;
   outputKeysReady: number;
   loops: (Omit<LoopState, "lastSuccess"> & { lastSuccess: string | null })[];

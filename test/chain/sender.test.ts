@@ -115,6 +115,26 @@ describe("a transaction that is not mined", () => {
     expect(await t.mined()).toEqual([1n]);
   });
 
+  test("for an earlier one that the chain has dropped and nobody waits for, that one is sent again first", async () => {
+    const pool = holdTransactions(t.proxy);
+    const clock = manualClock();
+    const sender = t.sender({ clock });
+    const leaving = new AbortController();
+    const given = sender.send(t.approve(1n), leaving.signal);
+    await until("it is sent", () => pool.held.length === 1 && clock.sleeping().length > 0);
+    leaving.abort(new DOMException("stop", "AbortError"));
+    await expect(given).rejects.toThrow("stop");
+    const waiting = sender.send(t.approve(2n));
+    await until("the second one is sent", () => pool.held.length === 2);
+    expect(parseTransaction(pool.held[1]!).nonce).toBe(parseTransaction(pool.held[0]!).nonce! + 1);
+    await until("the first one is sent again", () => pool.held.length === 3, { tick: () => clock.advance(1000) });
+    expect(parseTransaction(pool.held[2]!).nonce).toBe(parseTransaction(pool.held[0]!).nonce!);
+    await pool.release(pool.held[2]!);
+    await pool.release(pool.held[1]!);
+    await until("both are mined", () => settled(waiting), { tick: () => clock.advance(100) });
+    expect(await t.mined()).toEqual([1n, 2n]);
+  });
+
   test("when another wallet program used its nonce, it is sent anew with the next one", async () => {
     const pool = holdTransactions(t.proxy);
     const leaving = new AbortController();

@@ -10,6 +10,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
+import { startDaemonProcess } from "./daemon.ts";
 import { keystoreDirectory } from "./keystore-directory.ts";
 import { runCli } from "./run-cli.ts";
 import { runOnTerminal } from "./terminal.ts";
@@ -104,6 +105,16 @@ describe("attest", () => {
     });
     expect(own.config()["registered_on_chain"]).toBeUndefined();
     expect((await registrationOf(own.address)).registeredAt).toBe(0n);
+  });
+
+  test("a node that starts after it does not attest again", async () => {
+    using own = await node();
+    const env = { ...own.env, BLF_MOCK_MODEL_IDS: "mock-b,mock-a", BLF_STATUS_PORT: "0", BLF_LOG_LEVEL: "info" };
+    documentOf(await runCli(["attest", "--json"], { env: { ...env, BLF_LOG_LEVEL: "error" } }));
+    const before = proxy.challenges().length;
+    const daemon = await startDaemonProcess(env);
+    expect((await daemon.stop()).code).toBe(0);
+    expect(proxy.challenges().length).toBe(before);
   });
 
   test("an attestation that was interrupted before the registration goes on without a second challenge", async () => {

@@ -39,6 +39,14 @@ function shell(command: string[]): string[] {
     .filter((line) => line !== "");
 }
 
+const engineKeys = [
+  "engine.isolation",
+  "engine.threads",
+  "engine.sequences",
+  "engine.idle_unload_minutes",
+  "engine.verify_output",
+];
+
 /** What bash offers for the last of these words. */
 function bash(...words: string[]): string[] {
   const script = `source "$0"; COMP_WORDS=(blindference "$@"); COMP_CWORD=$#; _blindference; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -58,7 +66,7 @@ describe("bash", () => {
     expect(bash("sta")).toEqual(["staking", "status"]);
     expect(bash("staking", "sta")).toEqual(["stake", "status"]);
     expect(bash("staking", "--json", "stake", "--pass")).toEqual(["--password-stdin"]);
-    expect(bash("config", "get", "engine.")).toEqual(["engine.isolation", "engine.threads"]);
+    expect(bash("config", "get", "engine.")).toEqual(engineKeys);
     expect(bash("help", "doc")).toEqual(["doctor"]);
   });
 
@@ -77,7 +85,7 @@ describe.skipIf(!fish)("fish", () => {
     expect(complete("blindference sta")).toEqual(["staking", "status"]);
     expect(complete("blindference staking sta")).toEqual(["stake", "status"]);
     expect(complete("blindference staking stake --pass")).toEqual(["--password-stdin"]);
-    expect(complete("blindference config get engine.")).toEqual(["engine.isolation", "engine.threads"]);
+    expect(complete("blindference config get engine.")).toEqual(engineKeys);
   });
 
   test("offers the commands of every place", () => {

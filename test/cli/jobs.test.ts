@@ -92,6 +92,8 @@ describe("a node that did jobs on a devnet", () => {
         outputCid: record.outputCid!,
         commitment: record.commitment!,
         outputKeyTx: record.outputKeyTx!,
+        determinismClass: "mock/sha256",
+        determinismClassHash: new Bun.CryptoHasher("sha256").update("mock/sha256").digest("hex"),
         createdAt: new Date(record.createdAt).toISOString(),
         totalMs: record.timings["total"]!,
       });

@@ -38,10 +38,7 @@ const journalCommand = (dir: string, ...args: string[]) =>
 
 test("a stopped node moves to another directory", async () => {
   const exported = await journalCommand(from, "export", file);
-  expect([exported.code, exported.stdout]).toEqual([
-    0,
-    expect.stringContaining("1 job, 1 commitment, 0 transactions"),
-  ]);
+  expect([exported.code, exported.stdout]).toEqual([0, expect.stringContaining("1 job, 1 commitment, 0 transactions")]);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect((await journalCommand(to, "import", file)).code).toBe(0);
   const journal = openJournal(join(to, "journal.db"), systemClock);

@@ -84,6 +84,7 @@ describe("a local model", () => {
         path: null,
         bytes: null,
         determinismClass: "mock/sha256",
+        determinismClassHash: sha256(Buffer.from("mock/sha256")),
       },
       {
         id: "tiny/one",
@@ -94,6 +95,7 @@ describe("a local model", () => {
         path,
         bytes: tiny.length,
         determinismClass: tested["determinismClass"],
+        determinismClassHash: sha256(Buffer.from(String(tested["determinismClass"]))),
       },
     ]);
     expect(tested).toMatchObject({ model: "tiny/one", backend: "llama", outputTokens: 512, finishReason: "length" });

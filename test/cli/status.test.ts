@@ -174,7 +174,15 @@ describe("a node that runs", () => {
         ready: true,
         problems: [],
         canLead: true,
-        models: [{ id: "mock-model", backend: "mock", health: { status: "healthy", detail: "" } }],
+        models: [
+          {
+            id: "mock-model",
+            backend: "mock",
+            health: { status: "healthy", detail: "" },
+            determinismClass: "mock/sha256",
+            determinismClassHash: new Bun.CryptoHasher("sha256").update("mock/sha256").digest("hex"),
+          },
+        ],
         inFlight: [],
         registered: true,
       });

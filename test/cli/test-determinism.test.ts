@@ -20,6 +20,7 @@ type Row = {
   name: string;
   level: string;
   verdict: string;
+  isNodes: boolean;
   compared: number;
   reason: string | null;
   divergence: { kind: string; prompt: string; token: number | null; character: number | null } | null;
@@ -54,9 +55,9 @@ function node(config: Record<string, unknown>) {
   };
 }
 
-const local = (settings: Record<string, unknown> = {}) => {
-  const path = join(scratch, "tiny.gguf");
-  writeFileSync(path, buildTinyModel({ type: "q8_0" }));
+const local = (settings: Record<string, unknown> = {}, type: "q8_0" | "f32" = "q8_0") => {
+  const path = join(scratch, `tiny-${type}.gguf`);
+  writeFileSync(path, buildTinyModel({ type }));
   return { models: { tiny: { path, max_tokens: 60, ...settings } } };
 };
 
@@ -91,6 +92,17 @@ test("a model of llama.cpp is compared token by token, then through the node's o
   expect(document.notices).toHaveLength(2);
   const tooLong = await at.run("--prompt", "word ".repeat(200), "--runs", "2", "--tokens", "8");
   expect(errorText(tooLong)).toContain("[MODEL_PROMPT_TOO_LONG]");
+});
+
+test("a model of plain floats is fit to serve, though it would not stand a cache that is cut anywhere", async () => {
+  using at = node(local({ context_size: 128 }, "f32"));
+  const document = await at.document("--runs", "2", "--tokens", "8");
+  expect([document.ok, document.deterministic]).toEqual([true, true]);
+  const differing = document.rows.filter(({ verdict }) => verdict === "differs");
+  expect(differing.map(({ name, isNodes }) => [name, isNodes])).toEqual([["KV cache reused, any token", false]]);
+  const { code, stdout } = await at.run("--runs", "2", "--tokens", "8");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/KV cache reused, any token +\d+ +[\d.]+ +differs: the node never does this\n/);
 });
 
 test("a broken setting shows its rows, with both continuations, and ends with 1", async () => {

@@ -25,6 +25,18 @@ describe("the keys of inference on this machine", () => {
     });
   });
 
+  test("say whether a leader looks at its answers again", async () => {
+    expect(load({}).engine.verify_output).toBe(false);
+    expect(load({ engine: { verify_output: true } }).engine.verify_output).toBe(true);
+    const off = { BLF_ENGINE_VERIFY_OUTPUT: "no" };
+    expect(load({ engine: { verify_output: true, threads: 2 } }, off).engine).toMatchObject({
+      verify_output: false,
+      threads: 2,
+    });
+    await expectCode(() => load({ engine: { verify_output: "true" } }), "CONFIG_INVALID");
+    await expectCode(() => load({}, { BLF_ENGINE_VERIFY_OUTPUT: "maybe" }), "CONFIG_INVALID");
+  });
+
   test("take layers of the GPU as a number or as auto", async () => {
     expect(modelOf({}).gpu_layers).toBe(0);
     expect(modelOf({ gpu_layers: 33 }).gpu_layers).toBe(33);

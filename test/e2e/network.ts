@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { type Address, getAddress, parseEther } from "viem";
-import { buildTinyModel } from "../../native/tiny-model.ts";
+import { buildTinyModel, type TinyModelOptions } from "../../native/tiny-model.ts";
 import type { JobSnapshot } from "../../src/devnet/coordinator/views.ts";
 import { type Devnet, startDevnet } from "../../src/devnet/devnet.ts";
 import { openDevnetRequester } from "../../src/devnet/requester.ts";
@@ -15,7 +15,7 @@ import { createPrivateKey } from "../../src/wallet/private-key.ts";
 
 export const password = "correct horse battery staple";
 export const modelId = "tiny-e2e";
-const log = createLogger({ level: "error", format: "text", clock, write: (line) => console.error(line) });
+export const log = createLogger({ level: "error", format: "text", clock, write: (line) => console.error(line) });
 
 export type TestNode = {
   address: Address;
@@ -24,6 +24,8 @@ export type TestNode = {
   privateKey: string;
   /** All that it wrote to stdout and stderr so far. */
   output(): string;
+  /** What another command prints that is run on its data directory, with more environment. */
+  command(args: string[], more?: Record<string, string>): Promise<string>;
   process: Subprocess;
 };
 
@@ -56,13 +58,21 @@ export type NetworkOptions = {
   executable: string;
   /** Extra environment of each node; its length is the number of nodes. */
   nodes: Record<string, string>[];
+  /** What all nodes serve, by model id; `modelId` by default, a small one. */
+  models?: Record<string, TinyModelOptions>;
+  /** Longest answer, in tokens. */
+  maxTokens?: number;
 };
 
 /** A devnet in this process, and real nodes as processes of the compiled file. */
 export async function startNetwork(options: NetworkOptions): Promise<TestNetwork> {
   const directory = mkdtempSync(join(tmpdir(), "blindference-e2e-"));
-  const modelPath = join(directory, "tiny.gguf");
-  writeFileSync(modelPath, buildTinyModel({ seed: 5 }));
+  const models: Record<string, { path: string; max_tokens: number }> = {};
+  for (const [id, model] of Object.entries(options.models ?? { [modelId]: {} })) {
+    const path = join(directory, `${id}.gguf`);
+    writeFileSync(path, buildTinyModel({ seed: 5, ...model }));
+    models[id] = { path, max_tokens: options.maxTokens ?? 24 };
+  }
   const devnet = await startDevnet({ portBase: 0, clock, log });
   const nodes: TestNode[] = [];
   const stop = async () => {
@@ -74,9 +84,11 @@ export async function startNetwork(options: NetworkOptions): Promise<TestNetwork
   };
   let requester: RequesterContext | undefined;
   try {
-    const models = JSON.stringify({ [modelId]: { path: modelPath, max_tokens: 24 } });
     const started = options.nodes.map((extra, index) =>
-      startNode(options.executable, join(directory, `node-${index}`), devnet, { ...extra, BLF_MODELS: models }),
+      startNode(options.executable, join(directory, `node-${index}`), devnet, {
+        ...extra,
+        BLF_MODELS: JSON.stringify(models),
+      }),
     );
     nodes.push(...(await Promise.all(started)));
     requester = await openDevnetRequester({
@@ -160,7 +172,7 @@ async function startNode(
       () => false,
     );
   });
-  return { address, directory, statusUrl, privateKey: key, output: () => output, process: child };
+  return { address, directory, statusUrl, privateKey: key, output: () => output, command, process: child };
 }
 
 /** A port that was free a moment ago. */

@@ -43,6 +43,23 @@ describe("backend registry", () => {
     }
   });
 
+  test("has answers looked at again by backends that can, and counts their failures", async () => {
+    const code = "ENGINE_CRASHED";
+    const checks = [
+      async () => ({ agrees: false, method: "decoding" as const, ms: 1 }),
+      () => Promise.reject(new BlfError({ code, message: "it failed", hint: "none" })),
+    ];
+    const able: Backend = { ...mock("mock-a"), verify: () => (checks.length > 1 ? checks.shift()! : checks[0]!)() };
+    const registry = createBackendRegistry([able, mock("mock-b")]);
+    const verify = (modelId: string) => registry.verify({ modelId, prompt: "p" }, "text", { signal: never });
+    expect([registry.canVerify("mock-a"), registry.canVerify("mock-b")]).toEqual([true, false]);
+    expect(await verify("mock-a")).toEqual({ agrees: false, method: "decoding", ms: 1 });
+    for (let failure = 0; failure < 3; failure++) expect((await failureOf(() => verify("mock-a"))).code).toBe(code);
+    expect(registry.canServe("mock-a")).toBe(false);
+    expect((await failureOf(() => verify("mock-c"))).code).toBe("MODEL_UNKNOWN");
+    expect((await failureOf(() => registry.canVerify("mock-c"))).code).toBe("MODEL_UNKNOWN");
+  });
+
   test("adds up slots", () => {
     const registry = createBackendRegistry([mock("mock-a"), mock("mock-b")]);
     expect(registry.slots).toBe(registry.slotsOf("mock-a") + registry.slotsOf("mock-b"));

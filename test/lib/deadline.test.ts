@@ -19,11 +19,36 @@ describe("deadlineSignal", () => {
     expect(errorCode(signal.reason)).toBe("DEADLINE_PASSED");
   });
 
-  test("aborts when the time is over already", async () => {
+  test.each([0, 5000])("aborts at once when the time is over already (%i ms)", (ms) => {
     const clock = manualClock();
-    const { signal } = deadlineSignal(clock, clock.now() - 5000);
-    clock.advance(0);
-    await settle();
+    const { signal } = deadlineSignal(clock, clock.now() - ms);
+    expect(errorCode(signal.reason)).toBe("DEADLINE_PASSED");
+  });
+
+  test.each([
+    [-60_000, 360_000],
+    [60_000, 240_000],
+    [400_000, 105_000],
+  ])("follows a clock that is set by %i ms", async (byMs, expected) => {
+    const clock = manualClock();
+    const begin = clock.now();
+    let set = 0;
+    const { signal } = deadlineSignal({ now: () => clock.now() + set, sleep: clock.sleep }, begin + 300_000);
+    await clock.run(100_000);
+    set = byMs;
+    for (let second = 0; second < 400 && !signal.aborted; second++) await clock.run(1000);
+    expect(clock.now() - begin).toBeWithin(expected - 1, expected + 1001);
+  });
+
+  test("follows what is learned of its time", async () => {
+    const clock = manualClock();
+    let at = clock.now() + 300_000;
+    const { signal } = deadlineSignal(clock, () => at);
+    await clock.run(10_000);
+    at -= 280_000;
+    await clock.run(9000);
+    expect(signal.aborted).toBe(false);
+    await clock.run(6000);
     expect(errorCode(signal.reason)).toBe("DEADLINE_PASSED");
   });
 

@@ -115,6 +115,7 @@ describe("what is offered", () => {
         backend: "mock",
         health: { status: "healthy", detail: "" },
         determinismClass: "mock/sha256",
+        determinismClassHash: new Bun.CryptoHasher("sha256").update("mock/sha256").digest("hex"),
       },
     ]);
   });

@@ -248,3 +248,27 @@ test("a job that is in the journal, however it ended, is not taken again", async
     expect(scheduler.running()).toEqual([]);
   }
 });
+
+test("no more jobs of an earlier run go on at once than this node may do, those first that only have to be submitted", async () => {
+  const claim = () => new Promise<never>(() => {});
+  const submitVerdict = () => new Promise<never>(() => {});
+  const { ctx, clock } = await stubContext({
+    config: { max_concurrent_jobs: 2 },
+    icl: { claim, submitVerdict, clockOffset: () => 0 },
+  });
+  const claimDeadline = Math.floor(clock.now() / 1000) + 300;
+  for (const [index, taskId] of ["0x01", "0x02", "0x03"].entries()) {
+    ctx.journal.begin(assignment(taskId, "verifier"));
+    const change = { claimDeadline: claimDeadline - index, commitment: "c".repeat(64), verdict: "CONFIRM" } as const;
+    ctx.journal.advance({ taskId, role: "verifier" }, "claimed", change);
+  }
+  for (const state of ["generated", "committed"] as const)
+    ctx.journal.advance({ taskId: "0x01", role: "verifier" }, state);
+  const force = new AbortController();
+  const scheduler = createScheduler(ctx, { onRoom: () => {} }, force.signal);
+  scheduler.resume(({ state }) => state === "committed");
+  scheduler.resume();
+  scheduler.resume();
+  expect(scheduler.running().map(({ taskId }) => taskId)).toEqual(["0x01", "0x03"]);
+  expect(scheduler.hasRoom()).toBe(false);
+});

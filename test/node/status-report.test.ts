@@ -56,6 +56,7 @@ test("says what the node is and does", async () => {
         backend: "mock",
         health: { status: "healthy", detail: "" },
         determinismClass: "mock/sha256",
+        determinismClassHash: new Bun.CryptoHasher("sha256").update("mock/sha256").digest("hex"),
       },
     ],
     canLead: true,

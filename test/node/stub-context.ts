@@ -46,7 +46,7 @@ export async function stubContext(options: StubOptions = {}) {
     config,
     wallet,
     sealer: await wallet.sealer("output-key"),
-    icl: { ...untouchable<IclClient>("icl"), ...options.icl } as IclClient,
+    icl: { ...untouchable<IclClient>("icl"), clockOffset: () => undefined, ...options.icl } as IclClient,
     chain: untouchable("chain"),
     sender: options.sender ?? untouchable("sender"),
     cofhe: untouchable("cofhe"),

@@ -4,8 +4,6 @@ import type { Coordinator, SimReply, SimRequest } from "./coordinator.ts";
 import type { Life } from "./life.ts";
 import { excuse, hits, isNoisy, type World } from "./world.ts";
 
-const noHeaders = new Headers();
-
 export type NetworkOptions = {
   world: World;
   life: Life;
@@ -62,6 +60,7 @@ export function createFetch(options: NetworkOptions): Fetch {
       }
       // What was sent arrives, even if the sender dies or gives up meanwhile.
       time.after(there, () => {
+        const answeredAt = time.now();
         let reply: SimReply;
         try {
           reply = refusal && isNoisy(world) ? refused(refusal, path, body) : arrive(request);
@@ -82,8 +81,9 @@ export function createFetch(options: NetworkOptions): Fetch {
         }
         time.after(back, () => {
           if (!passes(path, "answered")) return;
+          facts.heardAt.set(node, time.now());
           if (!isGarbled) hear(path, reply);
-          resolve(response(isGarbled ? garble(prng.int(0, 3), reply) : reply));
+          resolve(response(isGarbled ? garble(prng.int(0, 3), reply) : reply, answeredAt));
         });
       });
     }, init.signal ?? undefined);
@@ -149,12 +149,13 @@ function garble(kind: number, { status, body }: SimReply): SimReply {
 }
 
 /** As much of a response as the client reads. The real one delivers its body when it likes. */
-function response({ status, body }: SimReply): Response {
+function response({ status, body }: SimReply, now: number): Response {
   let rest: Uint8Array | undefined = new TextEncoder().encode(body);
   const next = async () => {
     const value = rest;
     rest = undefined;
     return { value, done: value === undefined };
   };
-  return { status, headers: noHeaders, body: { [Symbol.asyncIterator]: () => ({ next }) } } as unknown as Response;
+  const headers = { get: (name: string) => (name === "date" ? new Date(now).toUTCString() : null) };
+  return { status, headers, body: { [Symbol.asyncIterator]: () => ({ next }) } } as unknown as Response;
 }

@@ -21,7 +21,7 @@ export type Evidence = {
   storage: SimStorage;
 };
 
-/** A job that is offered later than this before the end may remain untouched, in milliseconds. */
+/** A job that is offered later than this before the end may remain untouched, and a clock that jumped may go unnoticed, in milliseconds. */
 const noticeMs = 90_000;
 
 /** So much undisturbed time before its deadline is enough for every job, in milliseconds. */
@@ -67,6 +67,8 @@ function judgeFailure({ world, nodes }: Evidence, job: SimJob, seat: SimSeat, re
   switch (code) {
     case "DEADLINE_PASSED": {
       if (has("refused") || job.isForgotten) return undefined;
+      const sinceJump = record.updatedAt - node.clockOffset() - node.jumpedAt();
+      if (sinceJump > 0 && sinceJump < noticeMs) return undefined;
       const isTime = (record.claimDeadline ?? 0) * 1000 > quietAt + enoughMs;
       const late = (record.claimDeadline ?? 0) * 1000 - 20_000;
       const waitsForLeader = seat.role === "verifier" && (job.result?.at ?? Number.POSITIVE_INFINITY) > late;

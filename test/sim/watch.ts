@@ -22,9 +22,12 @@ export function createWatch(world: World) {
   const sent = new Map<string, string>();
   const beats = new Map<string, number>();
 
-  /** Right after its clock jumped a node cannot know how wrong it is. */
-  const slackFor = (node: SimNode): number =>
-    slackMs + (time.now() - node.jumpedAt() < noticeMs ? Math.abs(node.clockOffset()) : 0);
+  /** After its clock jumped a node cannot know how wrong it is before it hears from the coordinator. */
+  const slackFor = (node: SimNode): number => {
+    const heardAt = facts.heardAt.get(node.address) ?? 0;
+    const isUnaware = heardAt < node.jumpedAt() || time.now() - node.jumpedAt() < noticeMs;
+    return slackMs + (isUnaware ? Math.abs(node.clockOffset()) : 0);
+  };
 
   const claim = (node: SimNode, taskId: string): void => {
     const journal = node.disk.inspect();

@@ -31,6 +31,8 @@ export type Facts = {
   excuses: Map<string, Set<string>>;
   /** Answers to status questions that reached a node, by `node task`. */
   statusHeard: Map<string, { at: number; outputCid: boolean }[]>;
+  /** When a node last got an answer of the coordinator. */
+  heardAt: Map<string, number>;
 };
 
 export function createFacts(): Facts {
@@ -38,6 +40,7 @@ export function createFacts(): Facts {
     violations: [],
     excuses: new Map(),
     statusHeard: new Map(),
+    heardAt: new Map(),
   };
 }
 

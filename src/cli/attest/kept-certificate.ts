@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import type { Config } from "../../config/load.ts";
 import type { Certificate } from "../../icl/wire.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
+import { rememberAttested } from "../../node/attested-models.ts";
 import { openJournal } from "../../node/journal/journal.ts";
 import { journalPath } from "../session.ts";
 
@@ -19,10 +20,26 @@ const fact = "attest-command";
 /** A certificate that ends sooner is not worth a registration, in seconds. */
 const leastSecondsLeft = 600;
 
-/** Remembers what was attested, so that an interrupted `attest --register` goes on with the registration. @throws BlfError `JOURNAL_*` */
-export function keepCertificate(config: Config, { certHash, tier }: Certificate, models: string[]): void {
-  const attested: Attested = { certHash, tier, backend: config.attestation_backend, models };
-  withJournal(config, (journal) => journal.setFact(fact, JSON.stringify(attested)));
+export type KeptCertificate = {
+  config: Config;
+  certificate: Certificate;
+  /** All that the configuration offers. */
+  models: string[];
+  /** Those that the certificate names. */
+  attested: string[];
+};
+
+/**
+ * Remembers what was attested, so that an interrupted `attest --register` goes on with the registration, and `run` need not attest again.
+ * @throws BlfError `JOURNAL_*`
+ */
+export function keepCertificate({ config, certificate, models, attested }: KeptCertificate): void {
+  const { certHash, tier } = certificate;
+  const kept: Attested = { certHash, tier, backend: config.attestation_backend, models };
+  withJournal(config, (journal) => {
+    journal.setFact(fact, JSON.stringify(kept));
+    rememberAttested(journal, attested);
+  });
 }
 
 /** The certificate of an earlier run, if it is still valid and says the same as a new one would. @throws BlfError `JOURNAL_*` */

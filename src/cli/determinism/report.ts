@@ -37,6 +37,8 @@ export const matrixSchema = z.strictObject({
       name: z.string(),
       level: z.enum(["tokens", "text"]),
       verdict: z.enum(["identical", "differs", "skipped"]),
+      /** Whether the node may come to answer this way; the others do not count for `ok` with the node's setting. */
+      isNodes: z.boolean(),
       compared: count,
       tokensPerSecond: speed,
       reason: z.nullable(z.string()),
@@ -72,7 +74,8 @@ export type ReportOptions = { runs: number; json: boolean };
 /** Prints the matrix and its verdict. @returns whether every row that ran is identical */
 export function report(measurement: Measurement, { runs, json }: ReportOptions): boolean {
   const { subject, rows, prompts, skipped, determinismClass, settings, cpu } = measurement;
-  const differing = rows.filter((row) => row.verdict === "differs");
+  const counts = ({ isNodes }: Row) => isNodes || settings?.isNodes === false;
+  const differing = rows.filter((row) => row.verdict === "differs" && counts(row));
   const deterministic = differing.length === 0;
   const compared = rows.reduce((sum, row) => sum + row.compared, 0);
   const notices = noticesOf(measurement);
@@ -85,17 +88,14 @@ export function report(measurement: Measurement, { runs, json }: ReportOptions):
     return deterministic;
   }
   printRows(rows);
-  for (const { name, divergence } of differing) printDivergence(name, divergence!);
+  for (const { name, divergence } of rows) if (divergence) printDivergence(name, divergence);
   print("");
   printTable([
     ["model", `${subject.modelId} by ${subject.backend}`],
     ["class", determinismClass],
     ["class hash", determinismClassHash(determinismClass)],
     ...(settings ? [["setting", settingText(measurement)] as [string, string]] : []),
-    [
-      "result",
-      deterministic ? `all ${compared} answers equal their reference` : brokenText(differing, settings?.isNodes),
-    ],
+    ["result", deterministic ? soundText(rows, compared) : brokenText(differing, settings?.isNodes)],
     ...notices.map((notice): [string, string] => ["note", notice]),
   ]);
   return deterministic;
@@ -104,11 +104,11 @@ export function report(measurement: Measurement, { runs, json }: ReportOptions):
 function printRows(rows: Row[]): void {
   printColumns(
     ["ROW", "COMPARED", "TOKENS/S", "VERDICT"],
-    rows.map(({ name, compared, tokensPerSecond, verdict, reason }) => [
+    rows.map(({ name, compared, tokensPerSecond, verdict, reason, isNodes }) => [
       name,
       String(compared),
       tokensPerSecond === null ? "-" : String(tokensPerSecond),
-      reason === null ? verdict : `${verdict}: ${reason}`,
+      [verdict, ...(reason === null ? [] : [reason]), ...(isNodes ? [] : ["the node never does this"])].join(": "),
     ]),
   );
 }
@@ -137,6 +137,11 @@ function settingText({ settings, cpu }: Measurement): string {
   return `${[...parts, ...(cpu === undefined ? [] : [`CPU variant ${cpu}`])].join(", ")} - ${own}`;
 }
 
+function soundText(rows: Row[], compared: number): string {
+  if (rows.every(({ verdict }) => verdict !== "differs")) return `all ${compared} answers equal their reference`;
+  return "whatever the node may come to do gives the same answer; what it never does may not";
+}
+
 function brokenText(differing: Row[], isNodes: boolean | undefined): string {
   const advice =
     isNodes === false
@@ -156,7 +161,7 @@ function noticesOf({ prompts, skipped, rows }: Measurement): string[] {
     ...(isShort
       ? [`no prompt of text had more than ${longEnough} tokens, and divergence often shows in longer ones only`]
       : []),
-    ...(rows.some(({ divergence }) => divergence?.kind === "numbers")
+    ...(rows.some(({ divergence, isNodes }) => isNodes && divergence?.kind === "numbers")
       ? ["equal tokens from different numbers are luck: another prompt will part them"]
       : []),
   ];

@@ -1,9 +1,8 @@
 import { type Lab, nodeSetting } from "../../inference/determinism/lab.ts";
-import type { Chat } from "../../inference/determinism/prompt-tokens.ts";
-import { type Departure, verifyTranscript } from "../../inference/determinism/transcript.ts";
-import { chatTemplateOf, renderChat } from "../../inference/llama/chat.ts";
+import { type Chat, chatTemplateOf, renderChat } from "../../inference/llama/chat.ts";
 import { determinismClassHash } from "../../inference/llama/determinism-class.ts";
 import { readGgufFile } from "../../inference/llama/gguf.ts";
+import { type Departure, verifyTranscript } from "../../inference/llama/transcript.ts";
 import { openInference } from "../models/test.ts";
 import type { Session } from "../session.ts";
 import { stderrLogger } from "../ui/io.ts";

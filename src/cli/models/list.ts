@@ -4,6 +4,7 @@ import type { ModelConfig } from "../../config/schema.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import type { BackendHealth } from "../../inference/backend.ts";
 import { customDeterminismClass } from "../../inference/custom/module.ts";
+import { type ReportedClass, reportedClass } from "../../inference/llama/determinism-class.ts";
 import { expectedClass } from "../../inference/llama/expected-class.ts";
 import { readGgufFile } from "../../inference/llama/gguf.ts";
 import { systemClock } from "../../lib/clock.ts";
@@ -25,8 +26,7 @@ export type ListedModel = {
   offered: boolean;
   path: string | null;
   bytes: number | null;
-  determinismClass: string | null;
-};
+} & ReportedClass;
 
 /** `models list`: every model of every backend. Nothing is loaded; what a running daemon knows better is asked of it. */
 export async function runList(options: { json?: boolean }): Promise<void> {
@@ -48,9 +48,12 @@ export async function runList(options: { json?: boolean }): Promise<void> {
   );
 }
 
+/** What is found without asking the daemon. */
+type FoundModel = Omit<ListedModel, "offered" | "determinismClassHash">;
+
 export async function listModels(config: Config, log: Logger, secrets: Secrets = {}): Promise<ListedModel[]> {
   const offered = new Set(offeredModels(config));
-  const models: Omit<ListedModel, "offered">[] = [];
+  const models: FoundModel[] = [];
   for (const [id, model] of Object.entries(localModels(config))) models.push(await localModel(id, model, log));
   for (const entry of customBackendEntries(config)) models.push(...customModels(entry));
   const known = new Set(models.map(({ id }) => id));
@@ -71,7 +74,7 @@ export async function listModels(config: Config, log: Logger, secrets: Secrets =
       const sick = isSick ? { status: "degraded" as const, detail: running.health.detail } : {};
       // What has no file here is a service's, and only the node that uses it knows its state.
       const state = running && model.path === null ? stateOf(running.health) : sick;
-      return { ...model, ...state, determinismClass, offered: offered.has(model.id) };
+      return { ...model, ...state, ...reportedClass(determinismClass), offered: offered.has(model.id) };
     })
     .sort((a, b) => a.id.localeCompare(b.id));
 }
@@ -83,7 +86,7 @@ function stateOf({ status, detail }: Record<keyof BackendHealth, string>): Pick<
 
 const nothing = { path: null, bytes: null, determinismClass: null };
 
-async function localModel(id: string, model: ModelConfig, log: Logger): Promise<Omit<ListedModel, "offered">> {
+async function localModel(id: string, model: ModelConfig, log: Logger): Promise<FoundModel> {
   const { path } = model;
   const base = { id, backend: "llama", path, bytes: statSync(path, { throwIfNoEntry: false })?.size ?? null };
   try {
@@ -105,7 +108,7 @@ async function localModel(id: string, model: ModelConfig, log: Logger): Promise<
   }
 }
 
-function customModels({ path, description }: CustomBackendEntry): Omit<ListedModel, "offered">[] {
+function customModels({ path, description }: CustomBackendEntry): FoundModel[] {
   const { name, models } = description;
   const isThere = existsSync(path);
   const status = isThere ? "available" : "unavailable";

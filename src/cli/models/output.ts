@@ -48,6 +48,8 @@ export const outputs: Record<string, z.ZodMiniType> = {
         bytes,
         /** Null until the model was loaded once. */
         determinismClass: z.nullable(z.string()),
+        /** SHA-256 of it, hex. */
+        determinismClassHash: z.nullable(z.string()),
       }),
     ),
   }),

@@ -1,5 +1,6 @@
 import type { Config } from "../../config/load.ts";
 import type { Secrets } from "../../config/secrets.ts";
+import { reportedClass } from "../../inference/llama/determinism-class.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
 import { askDaemon, type DaemonReport } from "./daemon.ts";
 import type { StatusDocument } from "./document.ts";
@@ -54,7 +55,7 @@ function withReport(files: StatusDocument, report: DaemonReport): StatusDocument
     startedAt,
     problems,
     certificate,
-    models,
+    models: models.map((model) => ({ ...model, ...reportedClass(model.determinismClass) })),
     canLead,
     inFlight: report.running,
     jobs: report.jobs,

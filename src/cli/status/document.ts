@@ -29,6 +29,8 @@ export const statusSchema = z.strictObject({
       backend: z.nullable(z.string()),
       health: z.nullable(z.strictObject({ status: z.string(), detail: z.string() })),
       determinismClass: z.nullable(z.string()),
+      /** SHA-256 of it, hex. */
+      determinismClassHash: z.nullable(z.string()),
     }),
   ),
   /** Whether this node can lead jobs: it has an upload service and a key store. Null when only the daemon would know. */

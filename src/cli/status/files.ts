@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../config/load.ts";
+import { reportedClass } from "../../inference/llama/determinism-class.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
 import { errorCode } from "../../lib/errors.ts";
 import { version } from "../../lib/version.ts";
@@ -32,7 +33,7 @@ export function readFiles(config: Config): StatusDocument {
       hash: config.attestation_cert_hash,
       expiresAt: valid ? new Date(expiry * 1000).toISOString() : null,
     },
-    models: offeredModels(config).map((id) => ({ id, backend: null, health: null, determinismClass: null })),
+    models: offeredModels(config).map((id) => ({ id, backend: null, health: null, ...reportedClass(null) })),
     canLead: null,
     inFlight: [],
     jobs,

@@ -40,8 +40,8 @@ export async function runLabRows(options: LabRowsOptions): Promise<{ rows: Row[]
   const bench = createBench(options);
   const few = fewOf(prompts);
   const rows: Row[] = [];
-  const add = async (name: string, steps: (() => Promise<Comparison[]>)[]) =>
-    void rows.push(await runRow({ name, level: "tokens", steps, onProgress }));
+  const add = async (name: string, steps: (() => Promise<Comparison[]>)[], isNodes = true) =>
+    void rows.push(await runRow({ name, level: "tokens", isNodes, steps, onProgress }));
   const withContext = async (use: (context: LlamaContext) => Promise<void>, own = setting, sequences = 1) => {
     const context = await lab.createContext(own, sequences);
     try {
@@ -66,13 +66,16 @@ export async function runLabRows(options: LabRowsOptions): Promise<{ rows: Row[]
         return bench.compare(context, prompt);
       }),
     );
+    // The node begins every answer with an empty cache.
     await add(
       "KV cache reused, whole batches",
       few.map((prompt) => () => bench.compareReused(context, prompt, true)),
+      false,
     );
     await add(
       "KV cache reused, any token",
       few.map((prompt) => () => bench.compareReused(context, prompt, false)),
+      false,
     );
   });
   await withContext((context) =>

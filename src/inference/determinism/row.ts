@@ -4,6 +4,8 @@ export type Row = {
   /** `tokens`: tokens and the numbers behind them. `text`: what a backend gives, byte for byte. */
   level: "tokens" | "text";
   verdict: "identical" | "differs" | "skipped";
+  /** Whether the node may come to answer this way. The others show how much room there is: they break no quorum. */
+  isNodes: boolean;
   /** Decodes that were compared with the reference. */
   compared: number;
   /** Output tokens per second over all of the row; null when it was too fast to measure. */
@@ -42,13 +44,15 @@ export type Comparison = { outputTokens: number; divergence: Divergence | undefi
 export type RowParameters = {
   name: string;
   level: Row["level"];
+  /** True by default. */
+  isNodes?: boolean;
   /** Answers, several of which may be made side by side in one step. */
   steps: (() => Promise<Comparison[]>)[];
   onProgress?: OnProgress | undefined;
 };
 
 /** Goes through the steps of a row until an answer differs. @throws what a step throws */
-export async function runRow({ name, level, steps, onProgress }: RowParameters): Promise<Row> {
+export async function runRow({ name, level, isNodes = true, steps, onProgress }: RowParameters): Promise<Row> {
   const started = performance.now();
   let [compared, outputTokens] = [0, 0];
   let divergence: Divergence | null = null;
@@ -63,7 +67,7 @@ export async function runRow({ name, level, steps, onProgress }: RowParameters):
   }
   const tokensPerSecond = speed(outputTokens, performance.now() - started);
   const verdict = divergence ? "differs" : "identical";
-  return { name, level, verdict, compared, tokensPerSecond, reason: null, divergence };
+  return { name, level, verdict, isNodes, compared, tokensPerSecond, reason: null, divergence };
 }
 
 /** Other tokens say more than other numbers behind equal ones. */
@@ -72,7 +76,8 @@ function worse(a: Divergence | null, b: Divergence | null): Divergence | null {
 }
 
 export function skippedRow(name: string, level: Row["level"], reason: string): Row {
-  return { name, level, verdict: "skipped", compared: 0, tokensPerSecond: null, reason, divergence: null };
+  const nothing = { compared: 0, tokensPerSecond: null, divergence: null };
+  return { name, level, verdict: "skipped", isNodes: true, reason, ...nothing };
 }
 
 /** Tokens per second with one decimal. */

@@ -112,6 +112,13 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
         return open().generate(model, prompt, generateOptions);
       });
     },
+    verify: async ({ modelId, prompt }, output, { signal }) => {
+      const model = find(modelId);
+      return watched(signal, async () => {
+        await load(model, signal);
+        return open().verify(model, prompt, output, { signal });
+      });
+    },
     health: () => health,
     close: async () => {
       await engine?.close();

@@ -70,8 +70,7 @@ async function stepTogether(probe: BatchProbe, wanted: { prompt: Token[]; steps:
       await Promise.all(
         going.map(async (run) => {
           const [item] = await run.sequence.controlledEvaluate([[run.next, { generateNext }]]);
-          const probabilities = item!.next.probabilities!;
-          const { best, hash } = digest(probabilities);
+          const { best, hash } = digest(item!.next.probabilities!);
           run.next = best;
           run.left--;
           run.hashes.push(hash);
@@ -84,12 +83,17 @@ async function stepTogether(probe: BatchProbe, wanted: { prompt: Token[]; steps:
   }
 }
 
-/** Probabilities are only told of a choice by chance; which one it is does not matter. */
-const generateNext = { probabilities: true, options: { temperature: 1, seed: 1 } } as const;
+/** Only the greedy choice comes with the probabilities of all tokens: for one by chance, unlikely ones are cut off first. */
+const generateNext = { probabilities: true, options: { temperature: 0 } } as const;
 
+/** Without iterators, which take longer than all else: vocabularies have up to a quarter of a million tokens. */
 function digest(probabilities: Map<Token, number>): { best: Token; hash: string } {
-  const sorted = [...probabilities].sort(([a], [b]) => a - b);
-  const [best] = sorted.reduce((top, entry) => (entry[1] > top[1] ? entry : top));
-  const values = Float64Array.from(sorted.flat());
-  return { best, hash: createHash("sha256").update(values).digest("base64") };
+  const values = new Float64Array(probabilities.size);
+  probabilities.forEach((probability, token) => {
+    if (token >= values.length) throw new TypeError("llama.cpp told a part of the probabilities only");
+    values[token] = probability;
+  });
+  let best = 0;
+  for (let token = 1; token < values.length; token++) if (values[token]! > values[best]!) best = token;
+  return { best: best as Token, hash: createHash("sha256").update(values).digest("base64") };
 }

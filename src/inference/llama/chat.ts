@@ -11,6 +11,9 @@ export type ChatRequest = {
 /** What a template makes of a conversation of one message: its own text, and where the operator's and the user's stand. */
 export type ChatPart = { from: "template"; text: string } | { from: "system" | "user" };
 
+/** A rendered template with the operator's text for it. */
+export type Chat = { parts: ChatPart[]; system: string };
+
 /**
  * The chat template that a GGUF brings.
  * @throws BlfError `MODEL_NO_TEMPLATE`

@@ -52,6 +52,14 @@ export function determinismClassHash(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+export type ReportedClass = { determinismClass: string | null; determinismClassHash: string | null };
+
+/** A class with its hash beside it, as reports show it; both null while it is unknown. */
+export function reportedClass(text: string | null | undefined): ReportedClass {
+  if (text === null || text === undefined) return { determinismClass: null, determinismClassHash: null };
+  return { determinismClass: text, determinismClassHash: determinismClassHash(text) };
+}
+
 function short(text: string): string {
   return determinismClassHash(text).slice(0, 8);
 }

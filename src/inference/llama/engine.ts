@@ -1,13 +1,14 @@
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { errorCode } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { GenerateOptions, Generation } from "../backend.ts";
+import type { GenerateOptions, Generation, OutputCheck } from "../backend.ts";
 import { generateText } from "./generate.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./library.ts";
 import { loadModel, type ModelInMemory } from "./load.ts";
 import { availableMemory } from "./memory.ts";
 import { planModel } from "./plan.ts";
 import { createQueue } from "./queue.ts";
+import { verifyTranscript } from "./transcript.ts";
 
 export { flashAttention } from "./load.ts";
 
@@ -44,6 +45,8 @@ export type Engine = {
   load(model: EngineModel, signal: AbortSignal): Promise<LoadedModel>;
   /** Loads the model if it is not the one that is loaded. Throws as `load` does, and `MODEL_PROMPT_TOO_LONG`. */
   generate(model: EngineModel, prompt: string, options: GenerateOptions): Promise<Generation>;
+  /** Whether `generate` gives exactly this text, which one pass over it can often say. Throws as `generate` does. */
+  verify(model: EngineModel, prompt: string, output: string, options: { signal: AbortSignal }): Promise<OutputCheck>;
   close(): Promise<void>;
 };
 
@@ -133,6 +136,16 @@ export function createEngine(options: EngineOptions): Engine {
     if (idleUnloadMs > 0 && current === used) void unloadWhenIdle();
   };
 
+  /** Runs `action` with the model, in one of the places for sequences. */
+  const withModel = async <T>(model: EngineModel, signal: AbortSignal, action: (used: Current) => Promise<T>) => {
+    const { used } = await use(model, signal);
+    try {
+      return await sequences.run(signal, () => action(used));
+    } finally {
+      release(used);
+    }
+  };
+
   const unloadWhenIdle = async () => {
     patience.abort();
     patience = new AbortController();
@@ -152,18 +165,19 @@ export function createEngine(options: EngineOptions): Engine {
       release(used);
       return { determinismClass: used.determinismClass, contextSize: used.contextSize, isFresh };
     },
-    generate: async (model, prompt, { signal, onToken }) => {
-      const { used } = await use(model, signal);
-      try {
+    generate: (model, prompt, { signal, onToken }) =>
+      withModel(model, signal, async (used) => {
         const { maxTokens, stop } = model;
-        const generation = await sequences.run(signal, () =>
-          generateText({ ...used, maxTokens, stop, prompt, signal, onToken }),
-        );
+        const generation = await generateText({ ...used, maxTokens, stop, prompt, signal, onToken });
         return { ...generation, determinismClass: used.determinismClass };
-      } finally {
-        release(used);
-      }
-    },
+      }),
+    verify: (model, prompt, output, { signal }) =>
+      withModel(model, signal, async (used) => {
+        const { maxTokens, stop } = model;
+        const verification = await verifyTranscript({ ...used, maxTokens, stop, prompt, output, signal });
+        const { agrees, method, prefillMs, decodingMs } = verification;
+        return { agrees, method, ms: (prefillMs ?? 0) + (decodingMs ?? 0) };
+      }),
     close: async () => {
       patience.abort();
       await loading.run(new AbortController().signal, unload);

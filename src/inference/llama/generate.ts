@@ -1,7 +1,7 @@
 import type { LlamaContext, LlamaContextSequence, LlamaModel, Token } from "node-llama-cpp";
 import { BlfError } from "../../lib/errors.ts";
 import type { Generation } from "../backend.ts";
-import { type ChatPart, chatTokens } from "./chat.ts";
+import { type Chat, chatTokens } from "./chat.ts";
 import { freshSequence } from "./sequence.ts";
 import { createStopWatch, firstStop } from "./stop.ts";
 import { createTextStream } from "./text-stream.ts";
@@ -16,7 +16,7 @@ export type TextRequest = {
   maxTokens: number;
   prompt: string;
   /** What the chat template makes of a prompt; absent when the model reads it as it is. */
-  chat?: { parts: ChatPart[]; system: string } | undefined;
+  chat?: Chat | undefined;
   /** Texts that end the answer, and are no part of it. */
   stop?: readonly string[] | undefined;
   signal: AbortSignal;
@@ -90,8 +90,13 @@ function createAnswer(model: LlamaModel, stop: readonly string[], onToken: ((tex
   };
 }
 
-/** The prompt after the model's own beginning of text, raw or within its template. Nothing in it can become a control token. */
-async function promptTokens({ model, prompt, chat, contextSize }: TextRequest): Promise<Token[]> {
+export type PromptRequest = Pick<TextRequest, "model" | "prompt" | "chat" | "contextSize">;
+
+/**
+ * The prompt after the model's own beginning of text, raw or within its template. Nothing in it can become a control token.
+ * @throws BlfError `MODEL_PROMPT_TOO_LONG`, when it is so by far
+ */
+export async function promptTokens({ model, prompt, chat, contextSize }: PromptRequest): Promise<Token[]> {
   // Half of a surrogate pair has no UTF-8: it becomes the replacement character here, as in the texts that models write.
   const text = prompt.toWellFormed();
   if (isFarTooLong(model, text, contextSize)) throw promptTooLong(`more than ${contextSize}`, contextSize);

@@ -2,7 +2,7 @@ import type { LlamaContext, LlamaModel } from "node-llama-cpp";
 import { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { probeWidth } from "./batch-probe.ts";
-import { type ChatPart, renderChat } from "./chat.ts";
+import { type Chat, renderChat } from "./chat.ts";
 import { determinismClass } from "./determinism-class.ts";
 import { createDispatch, mayBatchOnCpu } from "./dispatch.ts";
 import type { EngineModel } from "./engine.ts";
@@ -34,7 +34,7 @@ export type ModelInMemory = {
   model: LlamaModel;
   context: LlamaContext;
   contextSize: number;
-  chat: { parts: ChatPart[]; system: string } | undefined;
+  chat: Chat | undefined;
   determinismClass: string;
 };
 

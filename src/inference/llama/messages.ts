@@ -7,7 +7,8 @@ export type EngineSetup = Pick<EngineOptions, "threads" | "sequences" | "gpu" | 
 /** What the engine's process is told to do. */
 export type EngineOrder =
   | { op: "load"; model: EngineModel }
-  | { op: "generate"; model: EngineModel; prompt: string; stream: boolean };
+  | { op: "generate"; model: EngineModel; prompt: string; stream: boolean }
+  | { op: "verify"; model: EngineModel; prompt: string; output: string };
 
 /** llama.cpp or its binding failed in a way that nobody foresaw. */
 export function internalError(code: string, cause?: unknown): BlfError {

@@ -3,7 +3,7 @@ import { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { BackoffOptions } from "../../lib/retry.ts";
 import { selfCommand } from "../../lib/self.ts";
-import type { Generation } from "../backend.ts";
+import type { Generation, OutputCheck } from "../backend.ts";
 import { createSupervisor, type SupervisorErrors } from "../process/supervisor.ts";
 import type { Engine, LoadedModel } from "./engine.ts";
 import type { EngineOrder, EngineSetup } from "./messages.ts";
@@ -23,7 +23,7 @@ export type SupervisorOptions = EngineSetup & {
  */
 export function createEngineSupervisor(options: SupervisorOptions): Engine {
   const { threads, sequences, gpu, idleUnloadMs, clock, log, restart } = options;
-  const child = createSupervisor<EngineSetup, EngineOrder, LoadedModel | Generation>({
+  const child = createSupervisor<EngineSetup, EngineOrder, LoadedModel | Generation | OutputCheck>({
     command: options.command ?? selfCommand(["__engine"]),
     setup: { threads, sequences, gpu, idleUnloadMs },
     name: "engine",
@@ -39,6 +39,8 @@ export function createEngineSupervisor(options: SupervisorOptions): Engine {
       const stream = onToken !== undefined;
       return (await child.order({ op: "generate", model, prompt, stream }, signal, onToken)) as Generation;
     },
+    verify: async (model, prompt, output, { signal }) =>
+      (await child.order({ op: "verify", model, prompt, output }, signal)) as OutputCheck,
     close: child.close,
   };
 }

@@ -8,7 +8,27 @@ import type { JobRecord } from "../journal/job-record.ts";
 import { mayPass } from "./job.ts";
 
 /** Time kept free before the claim's deadline for the last request to arrive, in milliseconds. */
-export const marginMs = 2000;
+const marginMs = 2000;
+
+const lastOffset = "coordinator-clock-offset";
+
+/**
+ * When work on a claim has to end, in milliseconds since the epoch by this machine's clock, whatever that is worth. Before the coordinator's
+ * first answer the clock is taken to be as wrong as it was in the earlier run.
+ * @param deadline of the claim, Unix seconds by the coordinator's clock
+ */
+export function endOfClaim(ctx: Pick<NodeContext, "icl" | "journal">, deadline: number): number {
+  const offset = ctx.icl.clockOffset() ?? Number(ctx.journal.fact(lastOffset) ?? 0);
+  return deadline * 1000 + offset - marginMs;
+}
+
+/** Keeps what was learned of the clock for the next start. */
+function rememberOffset(ctx: NodeContext): void {
+  const ms = ctx.icl.clockOffset() ?? 0;
+  if (Math.abs(ms - Number(ctx.journal.fact(lastOffset) ?? 0)) < 2000) return;
+  ctx.journal.setFact(lastOffset, String(ms));
+  ctx.log.warn("this machine's clock differs from the coordinator's, whose deadlines count", { ms });
+}
 
 /**
  * So long after it was sent a claim may be in force although no answer came, in milliseconds (PROTOCOL.md 10). It is repeated until then, since
@@ -16,8 +36,9 @@ export const marginMs = 2000;
  */
 const patienceMs = 300_000;
 
-/** So long a coordinator that does not know the node is asked again, in milliseconds: the node attests anew meanwhile. */
+/** A coordinator that does not know the node is asked again for so many milliseconds, and so many times: the node attests anew meanwhile. */
 const strangerMs = 12_000;
+const strangerTimes = 4;
 
 /**
  * Claims a job, or claims it again to go on with it: that is the same claim to the coordinator. The deadline stays that of the first answer.
@@ -25,7 +46,7 @@ const strangerMs = 12_000;
  */
 export async function claimJob(ctx: NodeContext, record: JobRecord, signal: AbortSignal): Promise<Claim> {
   const { claimDeadline } = record;
-  const until = claimDeadline === undefined ? record.createdAt + patienceMs : claimDeadline * 1000 - marginMs;
+  const until = () => (claimDeadline === undefined ? record.createdAt + patienceMs : endOfClaim(ctx, claimDeadline));
   const limit = deadlineSignal(ctx.clock, until, signal);
   try {
     const claim = await send(ctx, record.taskId, limit.signal);
@@ -40,11 +61,14 @@ export async function claimJob(ctx: NodeContext, record: JobRecord, signal: Abor
 
 function send(ctx: NodeContext, taskId: string, signal: AbortSignal): Promise<Claim> {
   signal.throwIfAborted();
-  let strangerSince: number | undefined;
+  let strange = { count: 0, since: 0 };
   const isStranger = (error: unknown): boolean => {
-    if (errorCode(error) !== "ICL_UNKNOWN") return false;
-    strangerSince ??= ctx.clock.now();
-    return ctx.clock.now() - strangerSince < strangerMs;
+    if (errorCode(error) !== "ICL_UNKNOWN") {
+      strange = { count: 0, since: 0 };
+      return false;
+    }
+    if (strange.count++ === 0) strange.since = ctx.clock.now();
+    return strange.count < strangerTimes || ctx.clock.now() - strange.since < strangerMs;
   };
   return retry(() => ctx.icl.claim(taskId, signal), {
     clock: ctx.clock,
@@ -53,7 +77,7 @@ function send(ctx: NodeContext, taskId: string, signal: AbortSignal): Promise<Cl
     initialMs: 1500,
     maxMs: 10_000,
     random: () => uniform(ctx.random),
-    retryable: (error) => mayPass(error) || isStranger(error),
+    retryable: (error) => isStranger(error) || mayPass(error),
     signal,
   });
 }
@@ -66,6 +90,7 @@ function accept(ctx: NodeContext, record: JobRecord, claim: Claim): Claim {
       message: "The coordinator gave no handle of the prompt's key",
       hint: "The requester has not stored the key for this node: nothing to do here.",
     });
+  rememberOffset(ctx);
   if (record.state === "assigned") {
     ctx.journal.advance(record, "claimed", { claimDeadline }, { durable: true });
     record.state = "claimed";

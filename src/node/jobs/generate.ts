@@ -4,11 +4,22 @@ import { hasFault } from "../../lib/faults.ts";
 import type { NodeContext } from "../context.ts";
 import { type Job, step } from "./job.ts";
 
+export type GenerateJobOptions = {
+  /** Whether the job needs the model once more after its answer. */
+  keepsModel?: boolean;
+};
+
 /**
  * Runs the model. A job that made the engine crash is remembered, and never run on this node again.
  * @throws BlfError `ENGINE_*`, `MODEL_*`
  */
-export async function generate(ctx: NodeContext, job: Job, prompt: string, signal: AbortSignal): Promise<Generation> {
+export async function generate(
+  ctx: NodeContext,
+  job: Job,
+  prompt: string,
+  signal: AbortSignal,
+  { keepsModel = false }: GenerateJobOptions = {},
+): Promise<Generation> {
   try {
     const { modelId } = job.record;
     const generation = await step(ctx, job, "generate", signal, (s) =>
@@ -23,15 +34,19 @@ export async function generate(ctx: NodeContext, job: Job, prompt: string, signa
     });
     return hasFault("wrong-answer") ? { ...generation, text: `${generation.text} (wrong)` } : generation;
   } catch (error) {
-    if (errorCode(error) === "ENGINE_CRASHED") rememberCrash(ctx, job);
+    rememberCrash(ctx, job, error);
     throw error;
   } finally {
-    job.modelDone();
+    if (!keepsModel) job.modelDone();
   }
 }
 
-/** A disk that is full must not hide what happened: the failure itself is written down as soon as it can be. */
-function rememberCrash(ctx: NodeContext, job: Job): void {
+/**
+ * Writes down that the engine crashed, if that is what happened. A disk that is full must not hide it: the failure itself is written
+ * down as soon as it can be.
+ */
+export function rememberCrash(ctx: NodeContext, job: Job, cause: unknown): void {
+  if (errorCode(cause) !== "ENGINE_CRASHED") return;
   try {
     ctx.journal.update(job.key, { engineCrashes: job.record.engineCrashes + 1 }, { durable: true });
   } catch (error) {

@@ -8,6 +8,7 @@ import { generate } from "./generate.ts";
 import { type Job, step, submission } from "./job.ts";
 import { openPrompt } from "./open-prompt.ts";
 import { storeOutputKey, takeOutputKey, unsealOutputKey } from "./output-key.ts";
+import { verifiesOutput, verifyOutput } from "./verify-output.ts";
 
 /** Answers a prompt as the quorum's leader, from the claim to the accepted submission (DESIGN.md section 3). */
 export async function runLeader(ctx: NodeContext, job: Job, signal: AbortSignal): Promise<void> {
@@ -17,10 +18,18 @@ export async function runLeader(ctx: NodeContext, job: Job, signal: AbortSignal)
     const [output] = await allOrAbort(
       [
         async (s) => {
-          const generation = await generate(ctx, job, prompt, s);
+          const isVerified = verifiesOutput(ctx, job);
+          const generation = await generate(ctx, job, prompt, s, { keepsModel: isVerified });
           ctx.journal.advance(job.key, "generated", { determinismClass: generation.determinismClass });
           const blob = await sealText(outputKey.key, generation.text, ctx.random);
-          const outputCid = await step(ctx, job, "upload", s, () => upload(ctx, blob, s));
+          const verified = { prompt, output: generation.text };
+          const [outputCid] = await allOrAbort(
+            [
+              (s) => step(ctx, job, "upload", s, () => upload(ctx, blob, s)),
+              async (s) => isVerified && verifyOutput(ctx, job, verified, s),
+            ],
+            s,
+          );
           return { outputCid, commitment: commitment(outputCid, generation.text) };
         },
         (s) => step(ctx, job, "store-key", s, () => storeOutputKey(ctx, job.record, outputKey, s)),
@@ -59,7 +68,7 @@ export async function submitLeader(ctx: NodeContext, job: Job, signal: AbortSign
   };
   const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitResult(result, s), submission);
   job.record.timings["total"] = ctx.clock.now() - job.startedAt;
-  ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
+  ctx.journal.advance(job.key, "submitted", { timings: job.record.timings }, { durable: true });
   job.log.info("result submitted", { cid: outputCid, commitment: promised, state: answer.status });
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobKey, JobRecord } from "../journal/job-record.ts";
-import { claimJob, marginMs } from "./claim.ts";
+import { claimJob, endOfClaim } from "./claim.ts";
 import type { Job } from "./job.ts";
 import { runLeader, submitLeader } from "./leader.ts";
 import { runVerifier, submitVerifier } from "./verifier.ts";
@@ -55,7 +55,7 @@ async function attempt(ctx: NodeContext, job: Omit<Job, "record" | "claim">, sig
     model: record.modelId,
     deadline: new Date(claim.claimDeadline * 1000).toISOString(),
   });
-  const deadline = deadlineSignal(ctx.clock, claim.claimDeadline * 1000 - marginMs, signal);
+  const deadline = deadlineSignal(ctx.clock, () => endOfClaim(ctx, claim.claimDeadline), signal);
   try {
     await continueFrom(ctx, { ...job, record, claim }, deadline.signal);
   } finally {

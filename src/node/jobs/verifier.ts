@@ -36,7 +36,7 @@ export async function submitVerifier(ctx: NodeContext, job: Job, signal: AbortSi
   const answered = { jobId: taskId, commitment: promised, verdict, confidence: 100 };
   const answer = await step(ctx, job, "submit", signal, (s) => ctx.icl.submitVerdict(answered, s), submission);
   job.record.timings["total"] = ctx.clock.now() - job.startedAt;
-  ctx.journal.advance(job.key, "submitted", { timings: job.record.timings });
+  ctx.journal.advance(job.key, "submitted", { timings: job.record.timings }, { durable: true });
   job.log.info("verdict submitted", { verdict, commitment: promised, state: answer.status });
 }
 

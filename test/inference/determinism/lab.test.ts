@@ -4,8 +4,8 @@ import { compareFingerprints } from "../../../src/inference/determinism/compare-
 import { createFingerprint, proveTokens } from "../../../src/inference/determinism/fingerprint.ts";
 import { type Lab, nodeSetting, openLab } from "../../../src/inference/determinism/lab.ts";
 import { runLabRows } from "../../../src/inference/determinism/lab-rows.ts";
-import { promptTokens } from "../../../src/inference/determinism/prompt-tokens.ts";
 import { lengthPrompts, missingLengths } from "../../../src/inference/determinism/token-prompts.ts";
+import { promptTokens } from "../../../src/inference/llama/generate.ts";
 import { failureOf, never, recordingLogger, temporaryDirectory } from "../fixture.ts";
 
 setDefaultTimeout(120_000);
@@ -31,7 +31,7 @@ const node = nodeSetting(1);
 const common = { runs: 6, maxTokens: 16, cores: 1, signal: never };
 
 test("prompts have exactly the lengths around the batch size, as many as fit, each with a text of its own", () =>
-  withLab(model, async ({ model }) => {
+  withLab(model, async ({ model, contextSize }) => {
     const prompts = lengthPrompts(model, 2048, 32);
     expect(prompts.map(({ tokens }) => tokens.length)).toEqual([31, 32, 33, 63, 64, 65, 186, 511]);
     expect(prompts.map(({ tokens }) => tokens[0])).toEqual(prompts.map(() => model.tokens.bos!));
@@ -44,7 +44,7 @@ test("prompts have exactly the lengths around the batch size, as many as fit, ea
       "64 tokens",
     ]);
     expect(missingLengths(96, 32)).toEqual(["65 tokens", "186 tokens", "511 tokens"]);
-    expect(await promptTokens(model, "</s> the", undefined)).not.toContain(model.tokens.eos!);
+    expect(await promptTokens({ model, contextSize, prompt: "</s> the" })).not.toContain(model.tokens.eos!);
   }));
 
 test("with the node's setting every row is identical", () =>

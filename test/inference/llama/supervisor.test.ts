@@ -76,6 +76,30 @@ describe("llama backend", () => {
     await backend.close();
   });
 
+  test.each(isolations)("knows its own answers from others, while it also answers: %o", async (options) => {
+    const { backend, entries } = open(options);
+    const request = { modelId: "tiny", prompt: secretPrompt };
+    const { text } = await backend.generate(request, { signal: never });
+    const verify = (output: string) => backend.verify!(request, output, { signal: never });
+    const changed = `${text.slice(0, -1)}${text.endsWith("x") ? "y" : "x"}`;
+    const [own, other, shorter, again] = await Promise.all([
+      verify(text),
+      verify(changed),
+      verify(text.slice(0, -1)),
+      backend.generate(request, { signal: never }),
+    ]);
+    expect([own.agrees, other.agrees, shorter.agrees]).toEqual([true, false, false]);
+    expect([other.method, shorter.method]).toEqual(["decoding", "decoding"]);
+    for (const { ms } of [own, other, shorter]) expect(ms).toBeGreaterThan(0);
+    expect(again.text).toBe(text);
+    const prompt = `${secretPrompt} `.repeat(400);
+    const tooLong = await failureOf(() => backend.verify!({ modelId: "tiny", prompt }, text, { signal: never }));
+    expect(tooLong.code).toBe("MODEL_PROMPT_TOO_LONG");
+    expect(backend.health().status).toBe("healthy");
+    for (const plain of [secretPrompt, text]) expect(JSON.stringify(entries)).not.toContain(plain);
+    await backend.close();
+  });
+
   test("loses only the running job when the child is killed, and goes on", async () => {
     const { backend, entries, pids } = open();
     await backend.warm("long", never);

@@ -118,6 +118,25 @@ describe("a leader that says nothing", () => {
     expect(asked.at(-1)! - asked[0]!).toBeWithin(110_000, 120_001);
   });
 
+  test("is not called silent while the coordinator itself cannot be reached", async () => {
+    const job = await world.job([leader, verifier]);
+    const clock = manualClock(Date.now());
+    let isAway = true;
+    const context = withStatus((real) =>
+      isAway
+        ? Promise.reject(new BlfError({ code: "ICL_UNREACHABLE", message: "no", hint: "none", retryable: true }))
+        : real(),
+    );
+    const working = work(verifier, job, { ...context, clock });
+    await until("it waits for the leader", () => recordOf(job)?.state === "generated");
+    await clock.run(200_000);
+    expect(recordOf(job)?.state).toBe("generated");
+    await work(leader, job);
+    isAway = false;
+    await until("the job has ended", () => recordOf(job)?.state === "submitted", { tick: () => clock.run(1000) });
+    await working;
+  });
+
   test.each(["REJECTED", "TIMEDOUT", "FAILED"])("is not waited for once the job is %s", async (word) => {
     const job = await world.job([leader, verifier]);
     await work(

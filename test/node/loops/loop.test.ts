@@ -64,6 +64,25 @@ describe("the period", () => {
   });
 });
 
+test("a clock that is set back during a run does not make the next one late", async () => {
+  let set = 0;
+  const manual = manualClock();
+  const clock = { now: () => manual.now() + set, sleep: manual.sleep };
+  const starts: number[] = [];
+  const stop = new AbortController();
+  const begin = manual.now();
+  const run = async () => {
+    starts.push(manual.now() - begin);
+    if (starts.length === 2) set = -3_600_000;
+  };
+  const random = (length: number) => new Uint8Array(length);
+  const { log } = captureLog(clock);
+  startLoop({ clock, log, metrics: createMetrics(), random }, { name: "test", periodMs: 10_000, run }, stop.signal);
+  await manual.run(40_000);
+  expect(starts).toEqual([0, 10_000, 20_000, 30_000, 40_000]);
+  stop.abort();
+});
+
 describe("a failure", () => {
   test("is tried again after 1, 2, 4 … s, at most a period, and then the period is back", async () => {
     let broken = true;

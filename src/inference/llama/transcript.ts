@@ -1,7 +1,7 @@
 import type { LlamaContext, LlamaModel, Token } from "node-llama-cpp";
-import { generateText } from "../llama/generate.ts";
-import { freshSequence } from "../llama/sequence.ts";
-import { type Chat, promptTokens } from "./prompt-tokens.ts";
+import type { Chat } from "./chat.ts";
+import { generateText, promptTokens } from "./generate.ts";
+import { freshSequence } from "./sequence.ts";
 import { type Doubt, forcedPass } from "./teacher-forcing.ts";
 
 /** A prompt and what somebody says the model answered, with the model that shall say whether it did. */
@@ -61,7 +61,7 @@ export async function verifyTranscript(
   options: TranscriptOptions = {},
 ): Promise<Verification> {
   const { model, context, contextSize, output, signal } = request;
-  const prompt = await promptTokens(model, request.prompt, request.chat);
+  const prompt = await promptTokens(request);
   const candidates = tokenisations(model, output);
   const maxTokens = Math.min(request.maxTokens, contextSize - prompt.length);
   const about = { promptTokens: prompt.length, outputTokens: candidates[0]?.length ?? 0 };

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { LlamaContext } from "node-llama-cpp";
 import { type Lab, nodeSetting, openLab } from "../../../src/inference/determinism/lab.ts";
-import { verifyTranscript } from "../../../src/inference/determinism/transcript.ts";
 import { generateText } from "../../../src/inference/llama/generate.ts";
+import { verifyTranscript } from "../../../src/inference/llama/transcript.ts";
 import { failureOf, never, recordingLogger, temporaryDirectory } from "../fixture.ts";
 
 setDefaultTimeout(120_000);

@@ -5,7 +5,7 @@ import {
   type Token,
   TokenBias,
 } from "node-llama-cpp";
-import { batchSize } from "../llama/generate.ts";
+import { batchSize } from "./generate.ts";
 
 /**
  * How far ahead of all others, in logits, a token must be to count as certain. The pass computes several tokens at once, where decoding
