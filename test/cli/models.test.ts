@@ -1,21 +1,18 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildTinyModel } from "../../native/tiny-model.ts";
-import { outputs } from "../../src/cli/models.ts";
-import { until } from "../helpers/until.ts";
-import { modelOfSize, serveModel, sha256 } from "../inference/model-server.ts";
+import { sha256 } from "../inference/model-server.ts";
 import { errorText, failure, jsonErrorText } from "./expect-error.ts";
-import { nodeDirectory } from "./node-directory.ts";
-import { type CliOptions, runCli } from "./run-cli.ts";
+import { useModelNodes } from "./model-nodes.ts";
+import { runCli } from "./run-cli.ts";
 
 setDefaultTimeout(120_000);
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const _main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const tiny = buildTinyModel({ layers: 1, dim: 32, ff: 32 });
-const chunkSize = 8 * 1024 * 1024;
+const _chunkSize = 8 * 1024 * 1024;
 
 const upper = `export default {
   name: "upper",
@@ -23,34 +20,8 @@ const upper = `export default {
   generate: ({ prompt }: { prompt: string }) => prompt.toUpperCase(),
 };`;
 
-let scratch: string;
-beforeAll(() => {
-  scratch = mkdtempSync(join(tmpdir(), "blf-models-"));
-  writeFileSync(join(scratch, "upper.ts"), upper);
-});
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-const cache = () => ({ XDG_CACHE_HOME: join(scratch, "cache") });
-
-function node(config: Record<string, unknown> = {}) {
-  const directory = nodeDirectory(config);
-  const env = { ...directory.env, ...cache() };
-  const run = (args: string[], options: CliOptions = {}) =>
-    runCli(args, { ...options, env: { ...env, ...options.env } });
-  return {
-    ...directory,
-    env,
-    run,
-    /** The document of a command that succeeds, checked against its schema. */
-    json: async (args: string[], options: CliOptions = {}) => {
-      const result = await run([...args, "--json"], options);
-      expect([result.stderr, result.code]).toEqual(["", 0]);
-      return outputs[args.slice(0, 2).join(" ")]!.parse(JSON.parse(result.stdout)) as Record<string, unknown>;
-    },
-    config: () => JSON.parse(readFileSync(join(directory.dir, "config.json"), "utf8")) as Record<string, unknown>,
-    models: join(directory.dir, "models"),
-  };
-}
+const { world, node } = useModelNodes();
+beforeAll(() => writeFileSync(join(world.scratch, "upper.ts"), upper));
 
 describe("a local model", () => {
   test("is added, listed, tried, verified and removed", async () => {
@@ -155,8 +126,8 @@ describe("a local model", () => {
 describe("a backend module", () => {
   test("is added by path, listed, tried and removed by name; the node starts with it", async () => {
     using at = node({ status_port: 0 });
-    const path = join(scratch, "upper.ts");
-    const added = await at.json(["models", "add", "./upper.ts"], { cwd: scratch });
+    const path = join(world.scratch, "upper.ts");
+    const added = await at.json(["models", "add", "./upper.ts"], { cwd: world.scratch });
     expect(added).toMatchObject({ kind: "backend", name: "upper", path, models: ["upper-1"], notices: [] });
     expect(at.config()["custom_backends"]).toEqual([path]);
     expect(await at.json(["models", "list"])).toMatchObject({
@@ -164,7 +135,7 @@ describe("a backend module", () => {
     });
     expect(await at.json(["models", "test", "--backend", "upper", "--prompt", "hi"])).toMatchObject({ text: "HI" });
     const { code, stderr } = await runCli(["run", "--log-format", "json"], {
-      env: { ...at.unlocked, ...cache() },
+      env: { ...at.unlocked, XDG_CACHE_HOME: at.env.XDG_CACHE_HOME },
       signal: { after: '"message":"node ready"', name: "SIGTERM" },
     });
     expect([code, stderr.includes('"model":"upper-1"')]).toEqual([0, true]);
@@ -175,7 +146,7 @@ describe("a backend module", () => {
 
   test("is found as a package of the current directory", async () => {
     using at = node();
-    const directory = join(scratch, "project");
+    const directory = join(world.scratch, "project");
     const packaged = join(directory, "node_modules", "my-backend");
     mkdirSync(join(packaged, "node_modules", "dep"), { recursive: true });
     writeFileSync(join(packaged, "package.json"), '{"name":"my-backend","type":"module","exports":"./index.ts"}');
@@ -204,12 +175,12 @@ describe("a backend module", () => {
       ["hangs", shape("generate: () => new Promise(() => {})"), ["--timeout", "0.5"]],
       ["probe", shape("generate: () => '', probe: () => false")],
     ] as const) {
-      writeFileSync(join(scratch, `${name}.ts`), source);
-      const result = await at.run(["models", "add", `./${name}.ts`, ...options], { cwd: scratch });
-      lines.push(errorText(result, scratch));
+      writeFileSync(join(world.scratch, `${name}.ts`), source);
+      const result = await at.run(["models", "add", `./${name}.ts`, ...options], { cwd: world.scratch });
+      lines.push(errorText(result, world.scratch));
     }
     for (const what of ["./none.ts", "no-such-package", "my_package.backends:MyBackend"])
-      lines.push(errorText(await at.run(["models", "add", what], { cwd: scratch }), scratch));
+      lines.push(errorText(await at.run(["models", "add", what], { cwd: world.scratch }), world.scratch));
     expect(lines).toMatchInlineSnapshot(`
       [
         "1 The backend module DIR/throws.ts cannot be imported: boom [BACKEND_IMPORT_FAILED] | Correct the module; packages that it imports must be installed beside it.",
@@ -230,16 +201,18 @@ describe("a backend module", () => {
 
   test("that waits for ever at its top level is given up after 10 s, and stops `run` before it earns a failure", async () => {
     using at = node();
-    writeFileSync(join(scratch, "hang.ts"), "while (true) {}");
-    const path = join(scratch, "hang.ts");
+    writeFileSync(join(world.scratch, "hang.ts"), "while (true) {}");
+    const path = join(world.scratch, "hang.ts");
     const started = performance.now();
     const [added, run] = await Promise.all([
       at.run(["models", "add", path]),
-      runCli(["run", "--log-level", "error"], { env: { ...at.unlocked, ...cache(), BLF_CUSTOM_BACKENDS: path } }),
+      runCli(["run", "--log-level", "error"], {
+        env: { ...at.unlocked, XDG_CACHE_HOME: at.env.XDG_CACHE_HOME, BLF_CUSTOM_BACKENDS: path },
+      }),
     ]);
     expect(performance.now() - started).toBeLessThan(30_000);
     for (const result of [added, run])
-      expect(errorText(result, scratch)).toStartWith(
+      expect(errorText(result, world.scratch)).toStartWith(
         "1 The backend module DIR/hang.ts took longer than 10 s to be imported [BACKEND_TIMEOUT]",
       );
   });
@@ -287,175 +260,4 @@ test("unknown models and backends", async () => {
       "pull https://example.org/m.gguf --manifest /none: 1 The manifest is not there [PULL_MANIFEST_INVALID] | Make one from a good copy of the file with \`blindference models verify ID --write-manifest FILE\`.",
     ]
   `);
-});
-
-describe("models pull", () => {
-  const model = modelOfSize(3 * chunkSize + 12_345);
-  const hash = sha256(model);
-  const token = "hf_canary_token";
-
-  test("a repository of the hub: its only GGUF, its hash, its token; then verify, and remove with the file", async () => {
-    const listing = JSON.stringify({ siblings: [{ rfilename: "README.md" }, { rfilename: "sub/Tiny-Q8.gguf" }] });
-    const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${listing.length}\r\nConnection: close\r\n\r\n${listing}`;
-    using store = await serveModel(model);
-    using hub = await serveModel(model, {
-      instead: ({ path }) =>
-        path.startsWith("/api/")
-          ? answer
-          : `HTTP/1.1 302 Found\r\nLocation: ${store.url}/blob\r\nX-Linked-Etag: "${hash}"\r\nConnection: close\r\n\r\n`,
-    });
-    using at = node({ model_hub_url: hub.url });
-    const pulled = await at.json(["models", "pull", "owner/repo-GGUF"], { env: { HF_TOKEN: token } });
-    const path = join(at.models, "tiny-q8.gguf");
-    expect(pulled).toEqual({
-      ok: true,
-      id: "tiny-q8",
-      path,
-      bytes: model.length,
-      sha256: hash,
-      checkedAgainst: "hub",
-      downloaded: true,
-      resumedBytes: 0,
-      refetchedChunks: 0,
-      notices: [],
-    });
-    expect(hub.requests.map((request) => request.path)).toEqual([
-      "/api/models/owner/repo-GGUF",
-      "/owner/repo-GGUF/resolve/main/sub/Tiny-Q8.gguf",
-    ]);
-    expect(hub.requests.every(({ headers }) => headers["authorization"] === `Bearer ${token}`)).toBe(true);
-    expect(JSON.stringify(store.requests)).not.toContain(token);
-    expect(at.config()["models"]).toEqual({ "tiny-q8": { path, sha256: hash } });
-    expect(readdirSync(at.models)).toEqual(["tiny-q8.gguf"]);
-
-    const again = await at.json(["models", "pull", "owner/repo-GGUF:sub/Tiny-Q8.gguf"]);
-    expect(again).toMatchObject({ downloaded: false, sha256: hash });
-    expect(await at.json(["models", "verify"])).toMatchObject({ models: [{ id: "tiny-q8", status: "ok" }] });
-    const removed = await at.json(["models", "remove", "tiny-q8", "--delete-file"]);
-    expect([removed["deletedFile"], readdirSync(at.models)]).toEqual([path, []]);
-  });
-
-  test("with a manifest that verify wrote", async () => {
-    using at = node();
-    at.write("good.gguf", model);
-    await at.json(["models", "add", `good=${join(at.dir, "good.gguf")}`]);
-    const manifest = join(at.dir, "good.json");
-    expect(await at.json(["models", "verify", "good", "--write-manifest", manifest])).toMatchObject({ manifest });
-    let flipped = false;
-    using server = await serveModel(model, {
-      tamper: (body, { start }) => {
-        if (start !== chunkSize || flipped) return body;
-        flipped = true;
-        return body.map((byte, index) => (index === 5 ? byte ^ 1 : byte));
-      },
-    });
-    const pulled = await at.json(["models", "pull", `${server.url}/m.gguf`, "--manifest", manifest]);
-    expect(pulled).toMatchObject({ checkedAgainst: "manifest", sha256: hash, refetchedChunks: 1 });
-  });
-
-  test("tells a person how far it is, in plain lines without a terminal", async () => {
-    using at = node();
-    using server = await serveModel(model);
-    const { code, stdout, stderr } = await at.run(["models", "pull", `${server.url}/Some-Model.gguf`]);
-    expect(code).toBe(0);
-    expect(stderr).toContain("some-model  100 %  25.2 of 25.2 MB");
-    expect(stdout).toContain("note    nobody named a SHA-256 to compare with");
-    expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
-  });
-
-  test("refuses a repository with several files and a file that is there already, in words", async () => {
-    const files = ["a-q4.gguf", "a-q8.gguf", "b-00001-of-00002.gguf"].map((rfilename) => ({ rfilename }));
-    const body = JSON.stringify({ siblings: files });
-    using hub = await serveModel(model, {
-      instead: ({ path }) =>
-        path.includes("several")
-          ? `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-          : path.includes("nothing")
-            ? "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            : undefined,
-    });
-    using at = node({ model_hub_url: hub.url });
-    mkdirSync(at.models);
-    writeFileSync(join(at.models, "m.gguf"), tiny);
-    const lines: string[] = [];
-    for (const what of ["o/several", "o/nothing", `${hub.url}/m.gguf`])
-      lines.push(errorText(await at.run(["models", "pull", what]), at.dir));
-    expect(lines).toMatchInlineSnapshot(`
-      [
-        "2 The repository o/several has 2 GGUF files [PULL_FILE_AMBIGUOUS] | Name one: o/several:FILE, of a-q4.gguf, a-q8.gguf",
-        "1 The server at http://127.0.0.1:PORT has no such file (HTTP 404) [PULL_NOT_FOUND] | Check the repository, the name of the file and upper case.",
-        "1 There is another file, or one that nobody vouches for, at DIR/models/m.gguf [MODEL_FILE_EXISTS] | Give --sha256 if you know it, choose another --id, or delete that file.",
-      ]
-    `);
-    expect(readdirSync(at.models)).toEqual(["m.gguf"]);
-  });
-
-  test.each(["SIGKILL", "SIGINT"] as const)("goes on where %s stopped it", async (signal) => {
-    const large = modelOfSize(8 * chunkSize);
-    const gate = Promise.withResolvers<void>();
-    let held = true;
-    using server = await serveModel(large, {
-      pause: ({ start }) => (held && start >= 4 * chunkSize ? gate.promise : undefined),
-    });
-    using at = node();
-    const args = ["models", "pull", `${server.url}/m.gguf`, "--sha256", sha256(large), "--json"];
-    const child = Bun.spawn([process.execPath, main, ...args], {
-      env: { PATH: "/usr/bin:/bin", HOME: at.dir, ...at.env },
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const state = join(at.models, "m.gguf.part.json");
-    const chunks = () => Object.keys((JSON.parse(readFileSync(state, "utf8")) as { chunks: object }).chunks).length;
-    await until("four chunks are written down", () => existsSync(state) && chunks() === 4);
-    child.kill(signal);
-    const stdout = await child.stdout.text();
-    expect([await child.exited, child.signalCode]).toEqual(signal === "SIGKILL" ? [137, "SIGKILL"] : [1, null]);
-    if (signal === "SIGINT") expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: "INTERRUPTED" } });
-    held = false;
-    gate.resolve();
-    const result = await at.json(args.slice(0, -1));
-    expect(result).toMatchObject({ resumedBytes: 4 * chunkSize, refetchedChunks: 0, sha256: sha256(large) });
-    expect(server.fetches(chunkSize)).toEqual([1, 1, 1, 1, 2, 2, 2, 2]);
-    expect(sha256(readFileSync(join(at.models, "m.gguf")))).toBe(sha256(large));
-    expect(readdirSync(at.models)).toEqual(["m.gguf"]);
-  });
-
-  const canMount =
-    process.platform === "linux" &&
-    Bun.spawnSync(["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], { stderr: "ignore" }).exitCode === 0;
-  if (!canMount) console.warn("no mount namespaces here: the test of a full disk is skipped");
-
-  test.skipIf(!canMount)(
-    "of a disk that fills up: says so, keeps what it has, and goes on when there is room",
-    async () => {
-      using at = node();
-      mkdirSync(at.models);
-      const [full, filled] = [join(at.dir, "fill-now"), join(at.dir, "is-full")];
-      using server = await serveModel(model, {
-        pause: ({ start }) => {
-          if (start !== 2 * chunkSize || existsSync(filled)) return undefined;
-          writeFileSync(full, "");
-          return until("the disk is full", () => existsSync(filled)).then(() => {});
-        },
-      });
-      const script = `
-      mount -t tmpfs -o size=30m tmpfs "$1"; shift
-      ( until [ -e ${full} ]; do sleep 0.02; done
-        dd if=/dev/zero of=${at.models}/fill bs=64k count=1000 2>/dev/null; touch ${filled} ) &
-      "$@"; echo "first $?"
-      ls ${at.models}
-      dd if=/dev/zero of=${at.models}/fill bs=1M count=12 2>/dev/null
-      "$@"; echo "second $?"
-      rm ${at.models}/fill
-      "$@"; echo "third $?"
-      wait`;
-      const command = ["unshare", "-rm", "sh", "-c", script, "sh", at.models, process.execPath, main];
-      const args = ["models", "pull", `${server.url}/m.gguf`, "--sha256", hash, "--connections", "1"];
-      const { stdout, stderr } = await at.run(args, { command });
-      expect(stderr.match(/\[(FILE_ENOSPC|DISK_FULL)\]/g)).toEqual(["[FILE_ENOSPC]", "[DISK_FULL]"]);
-      expect(stdout).toContain("first 1\nfill\nm.gguf.part\nm.gguf.part.json\nsecond 1\nmodel    m\n");
-      expect(stdout).toMatch(/resumed +(8\.39|16\.8) MB were there[\s\S]*third 0\n$/);
-      expect(server.fetches(chunkSize)[0]).toBe(1);
-    },
-  );
 });

@@ -38,6 +38,9 @@ describe.skipIf(process.platform !== "linux" || !isBuilt)("an engine that dies i
     given.abort();
     // The verifiers of a leader that fell silent go on waiting for it; only a second signal makes them stop.
     for (const { process } of network.nodes) process.kill("SIGTERM");
+    const heeds = (node: TestNode) =>
+      node.process.exitCode !== null || node.output().includes("a second signal aborts");
+    await until("the nodes have heard the first signal", () => network.nodes.every(heeds));
     await network.stop();
   }, 30_000);
 
