@@ -52,7 +52,7 @@ export async function measureInference({ executable, directory, say }: Bench): P
   const setup = { path, threads, bare, open };
   try {
     const rows: Row[] = [];
-    for (const measure of [single, concurrent, settings, loads, threadSweep]) {
+    for (const measure of [single, concurrent, verification, settings, loads, threadSweep]) {
       say(`  ${measure.name}`);
       rows.push(...(await measure(setup)));
     }
@@ -123,6 +123,25 @@ async function concurrent({ open }: Setup): Promise<Row[]> {
     );
   }
   return rows;
+}
+
+/** Checking an answer in one pass over it, against saying it. Where the pass does not decide, the check decodes and costs more. */
+async function verification({ path, open }: Setup): Promise<Row[]> {
+  const models = { [modelId]: { path, contextSize: 1024, maxTokens: 200 } };
+  const { backend } = open({ models });
+  const ratios: number[] = [];
+  let byPrefill = 0;
+  for (const prompt of prompts) {
+    const request = { modelId, prompt };
+    const { text, ms } = await backend.generate(request, { signal: never });
+    const check = await backend.verify!(request, text, { signal: never });
+    if (!check.agrees) throw new Error("the check denies the model's own answer");
+    if (check.method === "prefill") byPrefill++;
+    ratios.push(check.ms / ms);
+  }
+  await backend.close();
+  const note = `time; 200 tokens each, ${byPrefill} of ${prompts.length} decided by the pass alone`;
+  return [measured({ name: "inference: checking an answer against saying it", unit: "×", values: ratios, note })];
 }
 
 /** What equal answers everywhere cost: small batches and no flash attention, against what the library would choose. */
