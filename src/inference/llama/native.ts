@@ -79,7 +79,9 @@ export async function ensureNativeLibraries(options: NativeOptions): Promise<Nat
   const pack = options.packPath === undefined ? openEmbedded(embedded) : await openPack(options.packPath);
   if (!pack) return { variant, gpu, directory: linkCheckoutLibraries(view), extracted: false };
   const files = filesOfView(pack, view);
-  const engine = gpuEngines.find((known) => files.some((file) => file.name === `libggml-${known}.so`));
+  const engine = gpu
+    ? gpuEngines.find((known) => files.some((file) => file.name === `libggml-${known}.so`))
+    : undefined;
   const name = `${pack.header.id}-${variant}${gpu ? "-gpu" : ""}${view.runtime ? "-runtime" : ""}`;
   const places = options.cacheDirectories?.map((place) => () => place) ?? [cacheDirectory, temporaryCacheDirectory];
   let failure: unknown;
