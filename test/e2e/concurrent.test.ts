@@ -112,7 +112,6 @@ describe.skipIf(!isBuilt)("eight jobs at once", () => {
     const lengths = alone.map(({ promptTokens }) => promptTokens);
     expect(Math.min(...lengths)).toBeLessThan(8);
     expect(Math.max(...lengths)).toBeGreaterThan(300);
-    for (const node of network.nodes) expect(node.output()).toContain("sequences are computed in turns");
   }, 60_000);
 
   test("are generated side by side", () => {

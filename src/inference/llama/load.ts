@@ -1,10 +1,9 @@
 import type { LlamaContext, LlamaModel } from "node-llama-cpp";
 import { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import { probeWidth } from "./batch-probe.ts";
 import { type Chat, renderChat } from "./chat.ts";
 import { determinismClass } from "./determinism-class.ts";
-import { createDispatch, mayBatchOnCpu } from "./dispatch.ts";
+import { oneSequencePerStep } from "./dispatch.ts";
 import type { EngineModel } from "./engine.ts";
 import { batchSize } from "./generate.ts";
 import type { LlamaLibrary } from "./library.ts";
@@ -60,25 +59,19 @@ export async function loadModel(parameters: LoadParameters): Promise<ModelInMemo
       chatTemplate === undefined
         ? undefined
         : { parts: await renderChat(model, { template: chatTemplate, system }), system };
-    const dispatch = createDispatch();
     const context = await model.createContext({
       contextSize: allocated,
       batchSize,
       flashAttention,
       sequences,
       threads: parameters.threads,
-      batching: { itemPrioritizationStrategy: dispatch.strategy },
+      batching: { itemPrioritizationStrategy: oneSequencePerStep },
       // A context that was silently made smaller would answer differently from the others.
       failedCreationRemedy: false,
       createSignal: signal,
     });
     const onGpu = model.gpuLayers > 0;
     if (wanted.gpuLayers !== 0) log.info("layers are on the GPU", { model: wanted.modelId, count: model.gpuLayers });
-    if (sequences > 1) {
-      const mayJoin = onGpu || mayBatchOnCpu(plan.header);
-      const width = mayJoin ? await probeWidth({ model, context, dispatch, contextSize, signal }) : 1;
-      log.info(width > 1 ? "sequences are computed together" : "sequences are computed in turns", { count: width });
-    }
     const text = determinismClass({
       ggufSha256: plan.ggufSha256,
       release: library.release,
