@@ -2,13 +2,16 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type GpuEngine, gpuEngines } from "../src/inference/llama/packs/gpu-packages.ts";
+import { openPack, type PackHeader } from "../src/inference/llama/pack.ts";
+import { type GpuEngine, gpuEngines, gpuPackages } from "../src/inference/llama/packs/gpu-packages.ts";
 import { hostTarget, targets } from "../src/inference/llama/platform.ts";
 import { packagesOf } from "./cross.ts";
 import { installEngine } from "./engines.ts";
+import { embedLicences } from "./licences/embed.ts";
+import { type Gathered, gatherLicences } from "./licences/gather.ts";
 import { cachedPack, gpuPackContent, packContent } from "./pack.ts";
 import { type Platform, platformOf } from "./platforms.ts";
-import { embedPack, embedTfhe, trimNodeLlamaCpp } from "./plugins.ts";
+import { embedPack, embedTfhe, oneCopyPerVersion, trimNodeLlamaCpp } from "./plugins.ts";
 
 export type BuildOptions = {
   platform: Platform;
@@ -23,7 +26,13 @@ export type BuildOptions = {
   print: (line: string) => void;
 };
 
-export type BuildResult = { out: string; bytes: number; sha256: string };
+export type BuildResult = Gathered & {
+  out: string;
+  bytes: number;
+  sha256: string;
+  /** What the executable has of llama.cpp. */
+  pack: PackHeader;
+};
 
 const largestSize = 130_000_000;
 
@@ -45,18 +54,22 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
   const staged = join(staging, basename(options.out));
   mkdirSync(staging, { recursive: true });
   try {
+    const bundle = bundleConfig({ root, version, packs, testFaults: options.testFaults });
+    const { header } = await openPack(packs.cpu);
+    const gathered = await gatherLicences({
+      root,
+      bundle,
+      packages,
+      runtimePackage: platform.runtimePackage,
+      llamaPackage: platform.llamaPackage,
+      llamaRelease: header.release,
+      systemLibraries: header.files.filter(({ role }) => role === "runtime").map(({ name }) => name),
+      gpuPackages: options.engine ? gpuPackages(options.engine, platform.target) : [],
+    });
     const result = await Bun.build({
-      root: join(root, "src"),
-      entrypoints: entries.map((entry) => join(root, entry)).filter((path, index) => index === 0 || existsSync(path)),
-      plugins: [embedPack(packs.cpu, { gpu: packs.gpu }), trimNodeLlamaCpp(root), embedTfhe],
-      external: ["@node-llama-cpp/*", "electron"],
-      loader: { ".wasm": "file" },
-      define: { BLF_TEST_BUILD: String(options.testFaults), BLF_VERSION: JSON.stringify(version) },
-      minify: true,
-      splitting: true,
-      format: "esm",
-      target: "bun",
-      sourcemap: "none",
+      ...bundle,
+      plugins: [...(bundle.plugins ?? []), embedLicences(gathered.licences, staging)],
+      bytecode: true,
       compile: {
         target: platform.bunTarget,
         executablePath: runtime,
@@ -76,10 +89,40 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
     mkdirSync(dirname(options.out), { recursive: true });
     renameSync(staged, options.out);
     const sha256 = createHash("sha256").update(content).digest("hex");
-    return { out: options.out, bytes: content.length, sha256 };
+    return { out: options.out, bytes: content.length, sha256, pack: header, ...gathered };
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }
+}
+
+export type BundleParts = {
+  /** The checkout. */
+  root: string;
+  version: string;
+  packs: { cpu: string; gpu: string | undefined };
+  testFaults: boolean;
+};
+
+/** What goes into an executable and how, but for its licences and its runtime. */
+export function bundleConfig({ root, version, packs, testFaults }: BundleParts): Bun.BuildConfig {
+  return {
+    root: join(root, "src"),
+    entrypoints: entries.map((entry) => join(root, entry)).filter((path, index) => index === 0 || existsSync(path)),
+    plugins: [
+      embedPack(packs.cpu, { gpu: packs.gpu }),
+      trimNodeLlamaCpp(root),
+      embedTfhe(join(root, "build", "packs")),
+      oneCopyPerVersion(root),
+    ],
+    external: ["@node-llama-cpp/*", "electron"],
+    loader: { ".zst": "file" },
+    define: { BLF_TEST_BUILD: String(testFaults), BLF_VERSION: JSON.stringify(version) },
+    minify: true,
+    splitting: true,
+    format: "esm",
+    target: "bun",
+    sourcemap: "none",
+  };
 }
 
 async function gpuPack({ platform, root, print }: BuildOptions, engine: GpuEngine): Promise<string> {

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { BunPlugin } from "bun";
 import { openPack } from "../src/inference/llama/pack.ts";
 
@@ -31,9 +31,16 @@ async function exported(name: string, file: string, path: string | undefined): P
   `;
 }
 
+/** What node-llama-cpp downloads models, clones llama.cpp and draws spinners with, and what it imports of each. */
+const unusedByNodeLlamaCpp = {
+  "simple-git": "export const simpleGit = refuse;",
+  ipull: "export const downloadFile = refuse, downloadSequence = refuse, DownloadStatus = {};",
+  ora: "export default refuse;",
+};
+
 /**
- * node-llama-cpp reads a file of its own package while it is imported, and brings along what searches for binaries and compiles
- * llama.cpp. The file becomes a constant; the search, which an executable has no use for, goes.
+ * node-llama-cpp reads a file of its own package while it is imported, and brings along chat sessions and what searches for binaries
+ * and compiles llama.cpp. The file becomes a constant; what the sources do not import goes, and so does the search.
  */
 export function trimNodeLlamaCpp(root: string): BunPlugin {
   return {
@@ -52,6 +59,24 @@ export function trimNodeLlamaCpp(root: string): BunPlugin {
           export async function setBinariesGithubRelease() {}
         `,
       }));
+      build.onLoad({ filter: /node-llama-cpp[\\/]dist[\\/]index\.js$/ }, () => ({
+        loader: "js",
+        contents: `
+          export { Llama } from "./bindings/Llama.js";
+          export { LlamaLogLevel } from "./bindings/types.js";
+          export { LlamaText, SpecialTokensText } from "./utils/LlamaText.js";
+          export { TokenBias } from "./evaluator/TokenBias.js";
+        `,
+      }));
+      for (const [name, exported] of Object.entries(unusedByNodeLlamaCpp)) {
+        build.onResolve({ filter: new RegExp(`^${name}$`) }, ({ importer }) =>
+          /[\\/]node-llama-cpp[\\/]/.test(importer) ? { path: name, namespace: "left-out" } : undefined,
+        );
+        build.onLoad({ filter: new RegExp(`^${name}$`), namespace: "left-out" }, () => ({
+          loader: "js",
+          contents: `const refuse = () => { throw new Error("${name} is not part of this build"); };\n${exported}`,
+        }));
+      }
       build.onLoad({ filter: /node-llama-cpp[\\/]dist[\\/]bindings[\\/]getLlama\.js$/ }, () => ({
         loader: "js",
         contents: `
@@ -67,16 +92,76 @@ export function trimNodeLlamaCpp(root: string): BunPlugin {
   };
 }
 
-/** node-tfhe loads its wasm from beside its source, by a path that Bun would fix at build time. Here it becomes part of the executable. */
-export const embedTfhe: BunPlugin = {
-  name: "embed-tfhe",
-  setup: (build) => {
-    const line = "const wasmPath = `" + "$" + "{__dirname}/tfhe_bg.wasm`;";
-    build.onLoad({ filter: /[\\/]node-tfhe[\\/]tfhe\.js$/ }, ({ path }) => {
-      const source = readFileSync(path, "utf8");
-      if (!source.includes(line)) throw new Error("node-tfhe has changed: the line that finds its wasm is not there");
-      const embedded = `const embeddedWasm = require("./tfhe_bg.wasm"); const wasmPath = embeddedWasm.default ?? embeddedWasm;`;
-      return { loader: "js", contents: source.replace(line, () => embedded) };
-    });
-  },
-};
+/**
+ * node-tfhe loads its wasm from beside its source, by a path that Bun would fix at build time. Here it becomes part of the executable,
+ * compressed to a fifth. It becomes an ES module too, of which the bundler can leave out the two hundred classes that nobody imports.
+ * @param directory for the compressed wasm; its path below the root is part of the bytes that are built
+ */
+export function embedTfhe(directory: string): BunPlugin {
+  return {
+    name: "embed-tfhe",
+    setup: (build) => {
+      const compressed = join(directory, "tfhe_bg.wasm.zst");
+      build.onResolve({ filter: /^tfhe_bg\.wasm\.zst$/ }, () => ({ path: compressed }));
+      build.onLoad({ filter: /[\\/]node-tfhe[\\/]tfhe\.js$/ }, ({ path }) => {
+        const wasm = readFileSync(join(dirname(path), "tfhe_bg.wasm"));
+        const temporary = `${compressed}.${process.pid}`;
+        writeFileSync(temporary, Bun.zstdCompressSync(wasm, { level: 19 }));
+        renameSync(temporary, compressed);
+        return { loader: "js", contents: tfheModule(readFileSync(path, "utf8")) };
+      });
+    },
+  };
+}
+
+/** @throws Error when the source is not as it was when this was written */
+function tfheModule(source: string): string {
+  const changes: [RegExp, string][] = [
+    [/^const wasmPath = .*$/m, `import wasmPath from "tfhe_bg.wasm.zst" with { type: "file" };`],
+    [/^const wasmBytes = .*$/m, "const wasmBytes = Bun.zstdDecompressSync(readFileSync(wasmPath));"],
+    [/^exports\.(\w+) = \1;$/gm, "export { $1 };"],
+    [/^if \(Symbol\.dispose\) .*$/gm, ""],
+    [/(?<== )Object\.freeze\(/g, "/* @__PURE__ */ Object.freeze("],
+    [/: new FinalizationRegistry\(/g, ": /* @__PURE__ */ new FinalizationRegistry("],
+  ];
+  const changed = changes.reduce((text, [from, to]) => {
+    if (text.search(from) < 0) throw new Error(`node-tfhe has changed: nothing in it is like ${from}`);
+    return text.replace(from, to);
+  }, source);
+  return `import { readFileSync } from "node:fs";\n${changed}`;
+}
+
+/** Libraries that npm lays down several times in the same version, because others want another one at the top. */
+const oftenInstalled = ["@noble/curves", "@noble/hashes"];
+
+/** Lets all who import the same version of a library have the same copy of it. */
+export function oneCopyPerVersion(root: string): BunPlugin {
+  return {
+    name: "one-copy-per-version",
+    setup: (build) => {
+      const copies = oftenInstalled.flatMap((name) => copiesOf(name, root));
+      const firstOf = (copy: Copy) =>
+        copies.find(({ name, version }) => name === copy.name && version === copy.version)!;
+      for (const copy of copies) {
+        const first = firstOf(copy);
+        if (first === copy) continue;
+        // A module that is asked for by `require` must stay what it is.
+        const filter = new RegExp(`^${RegExp.escape(copy.directory)}/(?!node_modules/).*\\.js$`);
+        build.onLoad({ filter }, ({ path }) => {
+          const same = JSON.stringify(join(first.directory, path.slice(copy.directory.length)));
+          return { loader: "js", contents: `export * from ${same};` };
+        });
+      }
+    },
+  };
+}
+
+type Copy = { name: string; version: string; directory: string };
+
+function copiesOf(name: string, root: string): Copy[] {
+  const found = [...new Bun.Glob(`node_modules/**/${name}/package.json`).scanSync({ cwd: root })].toSorted();
+  return found.map((path) => {
+    const { version } = JSON.parse(readFileSync(join(root, path), "utf8")) as { version: string };
+    return { name, version, directory: join(root, dirname(path)) };
+  });
+}

@@ -1,7 +1,11 @@
-import { createPublicClient, defineChain, fallback, http, type PublicClient, type Transport } from "viem";
+import { createPublicClient, defineChain, http, type PublicClient, type Transport } from "viem";
+import { createBoundedFetch } from "../lib/bounded-fetch.ts";
+import { type Circuits, createCircuits } from "../lib/circuit.ts";
+import { systemClock } from "../lib/clock.ts";
 import { BlfError } from "../lib/errors.ts";
 import { safeOrigin } from "../lib/http.ts";
 import { chainError } from "./errors.ts";
+import { firstThatAnswers } from "./rpc-fallback.ts";
 
 export type ChainOptions = {
   rpcUrl: string;
@@ -11,7 +15,15 @@ export type ChainOptions = {
   explorer?: string | undefined;
   /** For each request, in milliseconds. Whoever sets it does not want to wait, so nothing is asked twice. */
   timeoutMs?: number;
+  /** What is known of each RPC; matters where there are several. */
+  circuits?: Circuits;
 };
+
+/** There are other RPCs to ask meanwhile. */
+const patience = { threshold: 2, initialMs: 5000, maxMs: 60_000, maxRetryAfterMs: 60_000 };
+
+/** Logs of many blocks are the largest answers. */
+const maxAnswerBytes = 32 * 1024 * 1024;
 
 /** Chains that mine a transaction as soon as it arrives: the devnet and anvil. */
 const instantChains = new Set([31_337]);
@@ -47,9 +59,13 @@ export function createChain(options: ChainOptions): Chain {
   });
   const pollMs = instantChains.has(options.chainId) ? 15 : 500;
   const isAlone = urls.length === 1;
+  const circuits = options.circuits ?? createCircuits({ clock: systemClock });
+  // Looked up at each request: whoever replaces the global one, replaces it here too.
+  const fetchFn = createBoundedFetch((url, init) => globalThis.fetch(url, init), maxAnswerBytes);
   const single = urls.map((url) =>
     http(url, {
       batch: { wait: 0 },
+      fetchFn,
       timeout: options.timeoutMs ?? 15_000,
       retryCount: isAlone && options.timeoutMs === undefined ? 1 : 0,
       retryDelay: 250,
@@ -57,9 +73,14 @@ export function createChain(options: ChainOptions): Chain {
   );
   const transport = isAlone
     ? single[0]!
-    : fallback(
-        single.map((one, index) => onlyOfChain(one, options.chainId, safeOrigin(urls[index]!))),
-        { retryCount: 1, retryDelay: 250 },
+    : firstThatAnswers(
+        single.map((one, index) => {
+          const origin = safeOrigin(urls[index]!);
+          return {
+            transport: onlyOfChain(one, options.chainId, origin),
+            circuit: circuits.of(`rpc ${origin}`, patience),
+          };
+        }),
       );
   const common = { chain, pollingInterval: pollMs, cacheTime: 0 };
   const endpoints = single.map((one, index) => ({

@@ -8,6 +8,7 @@ import { Secret } from "../lib/secret.ts";
 import { advertisedModels } from "../node/advertised.ts";
 import { attest } from "../node/attest.ts";
 import { offeredModels } from "../node/models.ts";
+import { coordinatorTime } from "../node/own-activity.ts";
 import { keepCertificate, keptCertificate } from "./attest/kept-certificate.ts";
 import { type RegistrationResult, registerOnChain } from "./attest/register.ts";
 import { openSession } from "./session.ts";
@@ -81,7 +82,9 @@ async function run(options: Options): Promise<void> {
         attestation_expiry: certificate.expiry,
         tier: Math.min(certificate.tier, 2),
       });
-      keepCertificate({ config, certificate, models, attested });
+      // It was answered: only the clocks' whole seconds are still uncertain.
+      const time = coordinatorTime({ clock: systemClock, icl }) + 3000;
+      keepCertificate({ config, certificate, models, attested, time });
     }
     const wanted =
       options.register ?? (isTerminal && !config.registered_on_chain && config.node_registry_address !== "");

@@ -29,6 +29,7 @@ export const commands: Record<string, CommandEntry> = {
     load: () => import("./journal.ts"),
   },
   run: { summary: "run the node", load: () => import("./run.ts") },
+  drain: { summary: "let the running node finish its jobs and end", load: () => import("./drain.ts") },
   status: { light: true, summary: "show what the node is doing and what it needs", load: () => import("./status.ts") },
   doctor: {
     summary: "look for everything that keeps the node from earning, and say what to do",
@@ -56,6 +57,11 @@ export const commands: Record<string, CommandEntry> = {
     light: true,
     summary: "print a script that completes commands in bash, zsh or fish",
     load: () => import("./completions.ts"),
+  },
+  licenses: {
+    light: true,
+    summary: "list the licences of all that is in this file",
+    load: () => import("./licenses.ts"),
   },
   help: {
     light: true,

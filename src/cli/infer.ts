@@ -93,7 +93,6 @@ async function run(prompt: string, options: Options): Promise<void> {
         signal: interrupt.signal,
       });
     const downloader = createDownloader({
-      fetch: globalThis.fetch,
       gateways: [config.ipfs_gateway, ...config.ipfs_gateways],
       clock: systemClock,
       log,

@@ -4,13 +4,19 @@ import type { ConfigFile } from "../config/schema.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { protectMemory } from "../lib/protect-memory.ts";
 import { version } from "../lib/version.ts";
-import { startDaemon } from "../node/daemon.ts";
+import { type Daemon, startDaemon } from "../node/daemon.ts";
 import { offeredModels } from "../node/models.ts";
 import { openSession } from "./session.ts";
 import { print, printTable } from "./ui/io.ts";
 import { unlock } from "./wallet-session.ts";
 
-type Options = { logLevel?: string; logFormat?: string; statusPort?: string; passwordStdin?: boolean };
+type Options = {
+  logLevel?: string;
+  logFormat?: string;
+  statusPort?: string;
+  ignoreOtherNode?: boolean;
+  passwordStdin?: boolean;
+};
 
 export function register(program: Command): void {
   program
@@ -21,6 +27,7 @@ export function register(program: Command): void {
     .option("--log-level <level>", "debug, info, warn or error")
     .option("--log-format <format>", "text or json; by default text on a terminal and json otherwise")
     .option("--status-port <port>", "port of the status server on 127.0.0.1, 0 for none")
+    .option("--ignore-other-node", "start although another node may be working with this key, which gets both slashed")
     .option("--password-stdin", "read the keystore's password from standard input")
     .action(run);
 }
@@ -30,10 +37,32 @@ async function run(options: Options): Promise<void> {
   const wallet = await unlock(session, options);
   if (!protectMemory()) session.log.warn("this system does not keep the memory of the node out of core dumps");
   const stop = stopRequest();
-  const daemon = await startDaemon({ ...session, wallet });
+  const { requested, forced } = stop;
+  const { ignoreOtherNode = false } = options;
+  let daemon: Daemon;
+  const fatal: unknown[] = [];
+  try {
+    daemon = await startDaemon({
+      ...session,
+      wallet,
+      ignoreOtherNode,
+      stop: requested,
+      force: forced,
+      onDrain: stop.request,
+      onFatal: (error) => {
+        fatal.push(error);
+        stop.request();
+      },
+    });
+  } catch (error) {
+    if (error !== requested.reason) throw error;
+    session.log.info("node stopped before it was ready");
+    return;
+  }
   if (process.stdout.isTTY) printBanner(session.config, wallet.address);
-  await stop.requested;
-  await daemon.stop(stop.forced);
+  if (!requested.aborted) await new Promise((resolve) => requested.addEventListener("abort", resolve, { once: true }));
+  await daemon.stop(forced);
+  if (fatal.length > 0) throw fatal[0];
 }
 
 /** What a person who started the node in a terminal wants to know, once. */
@@ -69,16 +98,17 @@ function toFlags(options: Options): ConfigFile {
   return flags;
 }
 
-/** The first SIGTERM, SIGINT or SIGHUP asks the node to finish; the second one forces it. */
-function stopRequest(): { requested: Promise<void>; forced: AbortSignal } {
+/** The first SIGTERM, SIGINT or SIGHUP, or `blindference drain`, asks the node to finish; a second signal forces it. */
+function stopRequest(): { requested: AbortSignal; forced: AbortSignal; request(): void } {
+  const requested = new AbortController();
   const forced = new AbortController();
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const request = () => requested.abort(new DOMException("the node is to end", "AbortError"));
   let signals = 0;
   const onSignal = () => {
     signals++;
-    resolve();
+    request();
     if (signals > 1) forced.abort(new DOMException("a second signal came", "AbortError"));
   };
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, onSignal);
-  return { requested: promise, forced: forced.signal };
+  return { requested: requested.signal, forced: forced.signal, request };
 }

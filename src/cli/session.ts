@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { type Config, loadConfig, requireConfig } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
-import { type Secrets, takeSecrets } from "../config/secrets.ts";
+import { type Secrets, secretNames, takeSecrets } from "../config/secrets.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { eraseEnvironment } from "../lib/protect-memory.ts";
 import { stderrLogger } from "./ui/io.ts";
 
 /** What most commands begin with. Nothing heavy is imported here: commands that only read files must start at once. */
@@ -17,7 +18,9 @@ export type SessionOptions = {
 
 /** Loads the configuration and takes the secrets out of the environment. @throws BlfError `CONFIG_*`, `NOT_INITIALISED` */
 export function openSession(options: SessionOptions = {}): Session {
+  const given = secretNames.filter((name) => process.env[name]);
   const secrets = takeSecrets(process.env);
+  eraseEnvironment(given);
   const load = options.initialised === false ? loadConfig : requireConfig;
   const { config } = load({ env: process.env, ...(options.flags ? { flags: options.flags } : {}) });
   return { config, secrets, log: stderrLogger(config.log_level, config.log_format) };

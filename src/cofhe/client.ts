@@ -1,7 +1,8 @@
 import type { PrivateKeyAccount } from "viem";
 import type { KeyHalves } from "../crypto/key-halves.ts";
+import type { Circuits } from "../lib/circuit.ts";
 import type { Clock } from "../lib/clock.ts";
-import { errorCode } from "../lib/errors.ts";
+import { errorCode, isRetryable } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type BackoffOptions, retry } from "../lib/retry.ts";
 import { type Cofhe, type EncryptedKey, type KeyHandles, keysPerProof } from "./cofhe.ts";
@@ -30,14 +31,21 @@ export type CofheOptions = {
   limits?: { decryptMs?: number; encryptMs?: number };
   /** How a decryption that failed or was refused is tried again. */
   retries?: BackoffOptions & { attempts: number };
+  /** Learns how calls end. No call waits for it: a job needs its key. */
+  circuits?: Circuits;
 };
+
+const patience = { threshold: 3, initialMs: 5000, maxMs: 30_000, maxRetryAfterMs: 60_000 };
 
 const defaultRetries = { attempts: 5, initialMs: 1000, maxMs: 8000 };
 
-/** A refusal may only mean that the access list has not caught up with the chain. */
+/** A refusal may only mean that the access list has not caught up with the chain; a strange answer, that the RPC is out of order. */
 const worthAnotherTry: CofheErrorName[] = [
+  "COFHE_ANSWER_INVALID",
   "COFHE_HANDLE_UNKNOWN",
   "COFHE_NOT_ALLOWED",
+  "COFHE_NOT_DEPLOYED",
+  "COFHE_PERMIT_FAILED",
   "COFHE_RPC_UNREACHABLE",
   "COFHE_UNAVAILABLE",
 ];
@@ -62,6 +70,7 @@ export function createCofhe(options: CofheOptions): Cofhe {
   const prover = options.prover ?? createProver();
   const permits = createPermits(options);
   const turns = createTurns();
+  const circuit = options.circuits?.of("cofhe", patience);
   let session: Promise<Session> | undefined;
   // The SDK takes one function for all proofs, so the encryption whose turn it is says where its own go.
   let prove: (request: ProofRequest) => Promise<Uint8Array> = () => Promise.withResolvers<Uint8Array>().promise;
@@ -76,7 +85,8 @@ export function createCofhe(options: CofheOptions): Cofhe {
     return opening;
   };
 
-  const recover = (error: unknown) => {
+  const recover = (error: unknown, signal: AbortSignal) => {
+    if (isRetryable(error) && !signal.aborted) circuit?.failed();
     if (isCofheError(error, "COFHE_NOT_ALLOWED", "COFHE_PERMIT_FAILED")) permits.forget();
     if (isCofheError(error, ...worthReconnecting)) session = undefined;
   };
@@ -86,9 +96,11 @@ export function createCofhe(options: CofheOptions): Cofhe {
       const connected = await connect();
       const permit = await permits.get(connected);
       signal.throwIfAborted();
-      return await decryptHalves({ session: connected, permit, handles, signal });
+      const halves = await decryptHalves({ session: connected, permit, handles, signal });
+      circuit?.succeeded();
+      return halves;
     } catch (error) {
-      recover(error);
+      recover(error, signal);
       if (!signal.aborted) log.debug("CoFHE did not decrypt", { code: errorCode(error), attempt: attempt + 1 });
       throw error;
     }
@@ -121,9 +133,11 @@ export function createCofhe(options: CofheOptions): Cofhe {
     };
     try {
       const connected = await connect();
-      return await Promise.race([encryptHalves({ session: connected, keys, signal }), failed.promise]);
+      const encrypted = await Promise.race([encryptHalves({ session: connected, keys, signal }), failed.promise]);
+      circuit?.succeeded();
+      return encrypted;
     } catch (error) {
-      recover(error);
+      recover(error, signal);
       throw error;
     }
   };

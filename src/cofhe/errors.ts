@@ -52,6 +52,8 @@ export const cofheErrors = {
   COFHE_NOT_DEPLOYED: {
     message: "The chain has no CoFHE contracts where they should be",
     hint: rpcHint,
+    // An RPC that is out of order for a moment says the same.
+    retryable: true,
   },
   COFHE_PERMIT_FAILED: {
     message: "A CoFHE permit could not be made",

@@ -9,7 +9,7 @@ declare const self: {
 
 const sizeLimit = 1n << 30n;
 
-type Tfhe = typeof import("node-tfhe");
+type Tfhe = typeof import("./tfhe.ts");
 type NetworkKeys = { publicKey: TfheCompactPublicKey; crs: CompactPkeCrs };
 
 let received: ProofKeys | undefined;
@@ -27,7 +27,7 @@ self.onmessage = async ({ data }) => {
   }
   let failure: "keys" | "proof" = "keys";
   try {
-    const tfhe = await import("node-tfhe");
+    const tfhe = await import("./tfhe.ts");
     if (!received) throw new Error("a question came before the keys");
     networkKeys ??= readKeys(tfhe, received);
     failure = "proof";

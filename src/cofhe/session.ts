@@ -71,7 +71,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       options.prove({ publicKey, crs, values: items.map((item) => BigInt(item.data)), metadata }),
   });
   try {
-    if ((await publicClient.getChainId()) !== options.chainId) throw cofheError("COFHE_WRONG_CHAIN");
+    const chainId = await publicClient.getChainId();
+    // What is no number is no answer: the RPC is out of order.
+    if (Number.isNaN(chainId)) throw cofheError("COFHE_RPC_UNREACHABLE");
+    if (chainId !== options.chainId) throw cofheError("COFHE_WRONG_CHAIN");
     await client.connect(publicClient, walletClient);
   } catch (error) {
     throw fromSdk(error, "COFHE_RPC_UNREACHABLE");

@@ -13,6 +13,7 @@ const numbers = new Set([
   "attestation_expiry",
   "cofhe_chain_id",
   "max_concurrent_jobs",
+  "doppelganger_wait_s",
   "max_fee_gwei",
   "status_port",
 ]);

@@ -124,7 +124,8 @@ function coordinatorSender(chain: Chain, account: LocalAccount, { clock, log }: 
   return createSender({ chain, account, store, clock, log, maxFeePerGas: parseGwei("10") });
 }
 
-function nodeVariables(
+/** The `BLF_*` variables that point a node or requester at these endpoints and contracts. */
+export function nodeVariables(
   endpoints: Devnet["endpoints"],
   addresses: NetworkAddresses,
   treasury: Address,

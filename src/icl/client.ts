@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { type Circuits, createCircuits } from "../lib/circuit.ts";
 import type { Clock } from "../lib/clock.ts";
-import { unixSeconds } from "../lib/clock.ts";
+import { latestTime, unixSeconds } from "../lib/clock.ts";
 import type { Fetch } from "../lib/http.ts";
 import type { Logger } from "../lib/log.ts";
 import { authenticationHeaders, type RequestSigner } from "./auth.ts";
@@ -30,6 +31,28 @@ export const iclService = {
   name: "The coordinator (ICL)",
   hint: "Check icl_endpoint (BLF_ICL_ENDPOINT) and the network, and try again.",
 };
+
+/** PROTOCOL.md 6. A time that is none says as little as no time. */
+const heardSchema = z.array(
+  z.object({
+    operator_address: z.string(),
+    metrics: z
+      .object({
+        last_heartbeat: z
+          .union([z.number(), z.iso.datetime({ offset: true, local: true }).transform(secondsOf)])
+          .optional()
+          .catch(undefined)
+          .transform((time) => (time !== undefined && time > 0 && time <= latestTime ? time : undefined)),
+      })
+      .optional()
+      .catch(undefined),
+  }),
+);
+
+/** A time without a zone is meant in UTC. */
+function secondsOf(text: string): number {
+  return Date.parse(/(Z|[+-]\d\d:\d\d)$/.test(text) ? text : `${text}Z`) / 1000;
+}
 
 export type AttestationRequest = {
   backendType: string;
@@ -61,14 +84,28 @@ export type IclClient = {
   jobStatus(jobId: string, signal?: AbortSignal): Promise<JobStatus>;
   /** Whether the coordinator lists this node among the active ones. The original never answers 404, so absence is the sign. */
   listsThisNode(signal?: AbortSignal): Promise<boolean>;
+  /**
+   * When the coordinator last heard of this node's address, by a heartbeat or an attestation from wherever (PROTOCOL.md 6), in Unix seconds by
+   * the coordinator's clock; undefined when it does not list the address as active.
+   */
+  lastHeard(signal?: AbortSignal): Promise<number | undefined>;
   /** How far this machine's clock is ahead of the coordinator's, in milliseconds; undefined before its first answer. */
   clockOffset(): number | undefined;
 };
+
+/** Trials come so often that a coordinator that is back is noticed long before any job's deadline. */
+const patience = { threshold: 5, initialMs: 1000, maxMs: 5000, maxRetryAfterMs: 10_000 };
+
+/** A heartbeat that got stuck is sent once more within the same minute, in milliseconds. */
+const heartbeatTimeoutMs = 15_000;
 
 export type IclClientOptions = {
   baseUrl: string;
   signer: RequestSigner;
   fetch: Fetch;
+  /** Sends heartbeats; should share no connections with anything else. `fetch` by default. */
+  heartbeatFetch?: Fetch;
+  circuits?: Circuits;
   clock: Clock;
   /** Measures timeouts; the system's clock by default. */
   timer?: Clock;
@@ -81,11 +118,18 @@ export type IclClientOptions = {
 export function createIclClient(options: IclClientOptions): IclClient {
   const { signer, clock } = options;
   const offset = createClockOffset(clock);
-  const service = createJsonService({
+  const common = {
     ...options,
     offset,
     service: iclService,
-    headers: (body) => authenticationHeaders(signer, clock, body),
+    headers: (body: string) => authenticationHeaders(signer, clock, body),
+    circuit: (options.circuits ?? createCircuits({ clock })).of("icl", patience),
+  };
+  const service = createJsonService(common);
+  const heart = createJsonService({
+    ...common,
+    fetch: options.heartbeatFetch ?? options.fetch,
+    timeoutMs: heartbeatTimeoutMs,
   });
   const with_ = (signal?: AbortSignal) => (signal ? { signal } : {});
   const post = <S extends z.ZodType>(path: string, schema: S, body: unknown, signal?: AbortSignal) =>
@@ -105,11 +149,11 @@ export function createIclClient(options: IclClientOptions): IclClient {
       ),
     heartbeat: async (signal) => {
       const body = { nodeAddress: signer.address, timestamp: String(unixSeconds(clock)) };
-      await post("/internal/heartbeat", z.unknown(), body, signal);
+      await heart.post("/internal/heartbeat", z.unknown(), { body, ...with_(signal) });
     },
     assignments: async (signal) => {
       const path = `/internal/assignments/${signer.address}`;
-      const { assignments } = await service.get(path, assignmentsSchema, with_(signal));
+      const { assignments } = await service.get(path, assignmentsSchema, { canWait: true, ...with_(signal) });
       return assignments.flatMap((item) => {
         const result = assignmentSchema.safeParse(item);
         if (result.success) return [result.data];
@@ -128,12 +172,18 @@ export function createIclClient(options: IclClientOptions): IclClient {
         { jobId, verifier_address: signer.address, commitment_hash: commitment, verdict, confidence },
         signal,
       ),
-    jobStatus: (jobId, signal) => service.get(`/internal/jobs/${jobId}/status`, jobStatusSchema, with_(signal)),
+    jobStatus: (jobId, signal) =>
+      service.get(`/internal/jobs/${jobId}/status`, jobStatusSchema, { canWait: true, ...with_(signal) }),
     listsThisNode: async (signal) => {
       const schema = z.array(z.object({ operator_address: z.string() }));
       const nodes = await service.get("/v1/nodes/active", schema, with_(signal));
       const own = signer.address.toLowerCase();
       return nodes.some((node) => node.operator_address.toLowerCase() === own);
+    },
+    lastHeard: async (signal) => {
+      const nodes = await service.get("/v1/nodes/active", heardSchema, with_(signal));
+      const own = signer.address.toLowerCase();
+      return nodes.find((node) => node.operator_address.toLowerCase() === own)?.metrics?.last_heartbeat;
     },
     clockOffset: offset.ms,
   };

@@ -1,6 +1,7 @@
 import type * as z from "zod";
+import type { Circuit } from "../lib/circuit.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
-import { BlfError } from "../lib/errors.ts";
+import { BlfError, isRetryable } from "../lib/errors.ts";
 import {
   type Fetch,
   type HttpRequest,
@@ -12,6 +13,7 @@ import {
 import { stringifyJson } from "../lib/json.ts";
 import { printable } from "../lib/log.ts";
 import { retry } from "../lib/retry.ts";
+import { readRetryAfter } from "../lib/retry-after.ts";
 import type { ClockOffset } from "./clock-offset.ts";
 
 /** Largest answer of the coordinator that is read. */
@@ -27,6 +29,8 @@ export type JsonServiceOptions = {
   timer?: Clock;
   /** Learns from every answer how far the clocks are apart. */
   offset?: ClockOffset;
+  /** Keeps calls that can wait from a service that does not answer. */
+  circuit?: Circuit;
   /** Headers for one request, made anew for every attempt. */
   headers?: (body: string) => Promise<Record<string, string>>;
 };
@@ -35,6 +39,8 @@ export type JsonCall = {
   body?: unknown;
   form?: FormData;
   signal?: AbortSignal;
+  /** One of many that ask the same, which is not made while the circuit is open. No job may be lost for want of it. */
+  canWait?: boolean;
 };
 
 export type JsonService = {
@@ -45,15 +51,18 @@ export type JsonService = {
 /**
  * A JSON service of the network: signs, sends, reads and checks. A request that did not get through is tried a second
  * time a second later, as node 0.3.5 does.
- * @throws BlfError `<prefix>_UNREACHABLE|TIMEOUT|BODY_TOO_LARGE|NOT_JSON|UNEXPECTED_ANSWER|UNKNOWN|REJECTED|FAILED`
+ * @throws BlfError `<prefix>_UNREACHABLE|TIMEOUT|RESTING|BODY_TOO_LARGE|NOT_JSON|UNEXPECTED_ANSWER|UNKNOWN|REJECTED|FAILED`
  */
 export function createJsonService(options: JsonServiceOptions): JsonService {
   const call = async <S extends z.ZodType>(
     method: "GET" | "POST",
     path: string,
     schema: S,
-    { body, form, signal }: JsonCall,
+    { body, form, signal, canWait = false }: JsonCall,
   ): Promise<z.output<S>> => {
+    const { circuit } = options;
+    signal?.throwIfAborted();
+    if (canWait && circuit && !circuit.admits()) throw resting(options.service);
     const text = body === undefined ? "" : stringifyJson(body);
     const response = await retry(
       async () => {
@@ -65,13 +74,20 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
         else if (method === "POST") request.body = text;
         if (signal) request.signal = signal;
         const sentAt = options.clock.now();
-        const answer = await httpRequest(options.fetch, options.service, options.baseUrl + path, request);
+        const answer = await httpRequest(options.fetch, options.service, options.baseUrl + path, request).catch(
+          (error: unknown) => {
+            if (isRetryable(error) && !signal?.aborted) circuit?.failed();
+            throw error;
+          },
+        );
+        if (isFailure(answer.status)) circuit?.failed(retryAfter(answer, options.clock)?.ms);
+        else circuit?.succeeded();
         options.offset?.note(answer.headers.get("date"), sentAt);
         return answer;
       },
       { clock: options.clock, attempts: 2, initialMs: 1000, maxMs: 1000, jitter: 0, ...(signal ? { signal } : {}) },
     );
-    if (response.status < 200 || response.status >= 300) throw statusError(options.service, path, response);
+    if (response.status < 200 || response.status >= 300) throw statusError(options, path, response);
     const result = schema.safeParse(readJson(options.service, response));
     if (result.success) return result.data;
     const field = result.error.issues[0]!.path.join(".");
@@ -87,13 +103,37 @@ export function createJsonService(options: JsonServiceOptions): JsonService {
   };
 }
 
-function statusError(service: HttpService, path: string, response: HttpResponse): BlfError {
+/** Whether the service says that it cannot do now what it otherwise could. */
+function isFailure(status: number): boolean {
+  return status >= 500 || status === 429;
+}
+
+function retryAfter(response: HttpResponse, clock: Clock) {
+  return readRetryAfter(response.headers.get("retry-after"), clock.now());
+}
+
+function resting(service: HttpService): BlfError {
+  return new BlfError({
+    code: `${service.prefix}_RESTING`,
+    message: `${service.name} failed several times in a row and is left alone for some seconds`,
+    hint: service.hint,
+    retryable: true,
+  });
+}
+
+function statusError(
+  { service, clock }: Pick<JsonServiceOptions, "service" | "clock">,
+  path: string,
+  response: HttpResponse,
+): BlfError {
   const detail = readDetail(service, response);
   const base = { message: `${service.name} refused ${routeOf(path)} (HTTP ${response.status})${detail}` };
   if (response.status === 401 || response.status === 404)
     return new BlfError({ ...base, code: `${service.prefix}_UNKNOWN`, hint: service.hint });
-  if (response.status >= 500 || response.status === 429)
-    return new BlfError({ ...base, code: `${service.prefix}_FAILED`, hint: service.hint, retryable: true });
+  if (isFailure(response.status)) {
+    const failed = { ...base, code: `${service.prefix}_FAILED`, hint: service.hint, retryable: true };
+    return new BlfError({ ...failed, cause: retryAfter(response, clock) });
+  }
   return new BlfError({ ...base, code: `${service.prefix}_REJECTED`, hint: service.hint });
 }
 

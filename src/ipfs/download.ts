@@ -1,14 +1,20 @@
+import { type Circuit, type Circuits, createCircuits } from "../lib/circuit.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { BlfError, errorCode } from "../lib/errors.ts";
 import { type Fetch, isAllowedEndpoint, safeOrigin } from "../lib/http.ts";
 import type { Logger } from "../lib/log.ts";
-import { parseCid } from "./cid.ts";
+import { hasProxy } from "../lib/proxy.ts";
+import { retryAfterMs } from "../lib/retry-after.ts";
+import { type ContentId, parseCid } from "./cid.ts";
 import { downloadFrom, type GatewayContext } from "./gateway.ts";
+import { createGatewayFetches, type GatewayFetches } from "./gateway-fetch.ts";
 import { hedge } from "./hedge.ts";
-import { type ResolveHost, systemResolveHost } from "./redirect.ts";
 
 export type DownloaderOptions = {
-  fetch: Fetch;
+  /** Asks what is configured; by default the address behind each name is looked at first. */
+  fetch?: Fetch;
+  /** Asks where a gateway redirects to; by default only what is public. */
+  redirectFetch?: Fetch;
   /** Base URLs, the preferred one first. */
   gateways: string[];
   log: Logger;
@@ -19,9 +25,9 @@ export type DownloaderOptions = {
   timeoutMs?: number;
   /** When the next gateway is asked although the one before may still answer, in milliseconds (2 s). */
   hedgeMs?: number;
+  circuits?: Circuits;
   /** How long a verified file is kept, in milliseconds (60 s, PROTOCOL.md 4.10). */
   cacheMs?: number;
-  resolveHost?: ResolveHost;
 };
 
 export type Downloader = {
@@ -42,13 +48,35 @@ export function createDownloader(options: DownloaderOptions): Downloader {
   for (const gateway of gateways)
     if (!isAllowedEndpoint(gateway)) throw invalidGateway(`The IPFS gateway ${safeOrigin(gateway)} does not use HTTPS`);
   const clock = options.clock ?? systemClock;
+  const guarded: GatewayFetches = createGatewayFetches({
+    fetch: options.fetch ?? globalThis.fetch,
+    hasProxy: hasProxy(),
+  });
   const context: GatewayContext = {
-    fetch: options.fetch,
+    fetch: options.fetch ?? guarded.fetch,
+    redirectFetch: options.redirectFetch ?? guarded.redirectFetch,
     clock,
-    resolveHost: options.resolveHost ?? systemResolveHost,
     timeoutMs: options.timeoutMs ?? 15_000,
     maxBytes: options.maxBytes ?? 16 * 1024 * 1024,
   };
+  const circuits = options.circuits ?? createCircuits({ clock });
+  const hedgeMs = options.hedgeMs ?? 2_000;
+  const known = gateways.map((url) => ({ url, circuit: circuits.of(`ipfs ${safeOrigin(url)}`, patience) }));
+  const attempt =
+    ({ url, circuit }: KnownGateway, id: ContentId, caller?: AbortSignal) =>
+    async (signal: AbortSignal) => {
+      const began = clock.now();
+      try {
+        const bytes = await downloadFrom(context, url, id, signal);
+        circuit.succeeded();
+        return bytes;
+      } catch (error) {
+        const wasOvertaken = signal.aborted && clock.now() - began >= hedgeMs;
+        if (!caller?.aborted && (signal.aborted ? wasOvertaken : !isAbsence(error)))
+          circuit.failed(retryAfterMs(error));
+        throw error;
+      }
+    };
   const cache = createCache(clock, options.cacheMs ?? 60_000, 4 * context.maxBytes);
 
   return {
@@ -57,14 +85,27 @@ export function createDownloader(options: DownloaderOptions): Downloader {
       const cached = cache.get(id.text);
       if (cached) return cached;
       const started = clock.now();
-      const attempts = gateways.map((gateway) => (abort: AbortSignal) => downloadFrom(context, gateway, id, abort));
-      const result = await hedge(attempts, { delayMs: options.hedgeMs ?? 2_000, clock, ...(signal ? { signal } : {}) });
-      if (!result.ok) throw unavailable(id.text, gateways, result.errors);
+      // Those that failed of late come last, but they are asked before the file is given up.
+      const ordered = known.toSorted((a, b) => Number(a.circuit.isOpen()) - Number(b.circuit.isOpen()));
+      const attempts = ordered.map((gateway) => attempt(gateway, id, signal));
+      const result = await hedge(attempts, { delayMs: hedgeMs, clock, ...(signal ? { signal } : {}) });
+      const asked = ordered.map(({ url }) => url);
+      if (!result.ok) throw unavailable(id.text, asked, result.errors);
       options.log.debug("downloaded", { cid: id.text, bytes: result.value.length, ms: clock.now() - started });
       cache.put(id.text, result.value);
       return result.value.slice();
     },
   };
+}
+
+type KnownGateway = { url: string; circuit: Circuit };
+
+/** There are other gateways to ask meanwhile. */
+const patience = { threshold: 3, initialMs: 10_000, maxMs: 120_000, maxRetryAfterMs: 120_000 };
+
+/** Whether a gateway only said that it does not have the file, which is no fault of its. */
+function isAbsence(error: unknown): boolean {
+  return ["IPFS_HTTP_404", "IPFS_HTTP_410", "IPFS_HTTP_451"].includes(errorCode(error));
 }
 
 /** Keeps verified ciphertext for a while: a requester and a second role on one machine ask for the same file. */

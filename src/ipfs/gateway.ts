@@ -1,13 +1,15 @@
 import type { Clock } from "../lib/clock.ts";
 import { BlfError } from "../lib/errors.ts";
 import { type Fetch, type HttpResponse, type HttpService, httpRequest } from "../lib/http.ts";
+import { type RetryAfter, readRetryAfter } from "../lib/retry-after.ts";
 import { bytesMatch, type ContentId, cidMismatch, fileTooLarge } from "./cid.ts";
-import { type ResolveHost, redirectTarget } from "./redirect.ts";
+import { redirectTarget } from "./redirect.ts";
 
 export type GatewayContext = {
   fetch: Fetch;
+  /** For where a gateway redirects to. */
+  redirectFetch: Fetch;
   clock: Clock;
-  resolveHost: ResolveHost;
   /** For everything that is asked of one gateway, in milliseconds. */
   timeoutMs: number;
   /** Largest file, in bytes. */
@@ -46,7 +48,8 @@ export async function downloadFrom(
 
   let response = await ask(`${url}?format=${form}`, `application/vnd.ipld.${form}, application/octet-stream;q=0.5`);
   if (formNotOffered.includes(response.status)) response = await ask(url, "application/octet-stream, */*;q=0.5");
-  if (response.status !== 200) throw httpStatus(response.status);
+  if (response.status !== 200)
+    throw httpStatus(response.status, readRetryAfter(response.headers.get("retry-after"), context.clock.now()));
 
   if (response.headers.get("content-type")?.startsWith(carType) && id.codec === "dag-pb") {
     const { readFileFromCar } = await import("./car.ts");
@@ -67,14 +70,14 @@ async function get(
 ): Promise<HttpResponse> {
   let address = url;
   for (let redirects = 0; redirects <= maximumRedirects; redirects++) {
-    const response = await httpRequest(context.fetch, service, address, {
+    const response = await httpRequest(redirects === 0 ? context.fetch : context.redirectFetch, service, address, {
       headers: { Accept: accept },
       timeoutMs: Math.max(1, deadline - context.clock.now()),
       maxBytes: context.maxBytes + carOverheadBytes,
       signal,
     });
     if (![301, 302, 303, 307, 308].includes(response.status)) return response;
-    address = await redirectTarget(address, response.headers.get("location"), context.resolveHost);
+    address = redirectTarget(address, response.headers.get("location"));
   }
   throw new BlfError({
     code: "IPFS_TOO_MANY_REDIRECTS",
@@ -83,11 +86,12 @@ async function get(
   });
 }
 
-function httpStatus(status: number): BlfError {
+function httpStatus(status: number, cause: RetryAfter | undefined): BlfError {
   return new BlfError({
     code: `IPFS_HTTP_${status}`,
     message: `The IPFS gateway answered with status ${status}`,
     hint: "Another gateway may have the file.",
     retryable: true,
+    cause,
   });
 }

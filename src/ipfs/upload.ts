@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Circuits } from "../lib/circuit.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import {
@@ -11,6 +12,7 @@ import {
   safeOrigin,
 } from "../lib/http.ts";
 import { retry } from "../lib/retry.ts";
+import { type RetryAfter, readRetryAfter, retryAfterMs } from "../lib/retry-after.ts";
 import type { Secret } from "../lib/secret.ts";
 import { bytesMatch, parseCid } from "./cid.ts";
 
@@ -27,6 +29,8 @@ export type UploaderOptions = {
   timeoutMs?: number;
   /** How often an upload is tried in all (4). */
   attempts?: number;
+  /** Learns how uploads end. No upload waits for it, since each belongs to a job. */
+  circuits?: Circuits;
 };
 
 export type Uploader = {
@@ -37,6 +41,7 @@ export type Uploader = {
   upload(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<string>;
 };
 
+const patience = { threshold: 3, initialMs: 5000, maxMs: 30_000, maxRetryAfterMs: 60_000 };
 const maximumAnswerBytes = 64 * 1024;
 const service: HttpService = {
   prefix: "IPFS_UPLOAD",
@@ -61,6 +66,7 @@ export function createUploader(options: UploaderOptions): Uploader {
     throw invalid("Pinata needs a JWT", "Set BLF_IPFS_UPLOAD_JWT to a JWT of your Pinata account.");
   const target = options.kind === "pinata" ? pinataTarget(options.url) : kuboTarget(options.url);
   const clock = options.clock ?? systemClock;
+  const circuit = options.circuits?.of("upload", patience);
   const headers: Record<string, string> = options.jwt ? { Authorization: `Bearer ${options.jwt.reveal()}` } : {};
 
   return {
@@ -74,10 +80,15 @@ export function createUploader(options: UploaderOptions): Uploader {
           maxBytes: maximumAnswerBytes,
           ...(signal ? { signal } : {}),
         });
-        checkStatus(response.status);
+        checkStatus(response.status, readRetryAfter(response.headers.get("retry-after"), clock.now()));
         return target.readCid(response);
       };
-      const cid = await retry(attempt, {
+      const observed = () =>
+        attempt().catch((error: unknown) => {
+          if (!signal?.aborted) circuit?.failed(retryAfterMs(error));
+          throw error;
+        });
+      const cid = await retry(observed, {
         clock,
         attempts: options.attempts ?? 4,
         initialMs: 500,
@@ -85,6 +96,7 @@ export function createUploader(options: UploaderOptions): Uploader {
         ...(signal ? { signal } : {}),
       });
       await verifyUpload(cid, bytes);
+      circuit?.succeeded();
       return cid;
     },
   };
@@ -135,17 +147,28 @@ function form(bytes: Uint8Array, name: string, fields: Record<string, string>): 
   return data;
 }
 
+/** An answer that cannot be read is a proxy's error page, or was cut off: the same upload may get a proper one. */
 function readAnswer<T>(schema: z.ZodType<T>, response: HttpResponse): T {
-  const parsed = schema.safeParse(readJson(service, response));
+  const parsed = schema.safeParse(readAnswerJson(response));
   if (parsed.success) return parsed.data;
   throw new BlfError({
     code: "IPFS_UPLOAD_ANSWER_INVALID",
     message: "The upload service answered without a CID",
     hint: service.hint,
+    retryable: true,
   });
 }
 
-function checkStatus(status: number): void {
+function readAnswerJson(response: HttpResponse): unknown {
+  try {
+    return readJson(service, response);
+  } catch (error) {
+    const { code, message, hint } = error as BlfError;
+    throw new BlfError({ code, message, hint, retryable: true });
+  }
+}
+
+function checkStatus(status: number, cause: RetryAfter | undefined): void {
   if (status >= 200 && status < 300) return;
   if (status === 401 || status === 403)
     throw new BlfError({
@@ -159,6 +182,7 @@ function checkStatus(status: number): void {
     message: `The upload service answered with status ${status}`,
     hint: service.hint,
     retryable: status === 429 || status >= 500,
+    cause,
   });
 }
 

@@ -33,12 +33,18 @@ export class BlfError extends Error {
   }
 }
 
-/** The code of an error that may come from anywhere: ours, the system's (`ENOSPC`) or a library's. */
+/** `ENOSPC`, `ERR_INVALID_URL` and `ConnectionRefused`. Whoever made the error may have put a text there, which may be any text. */
+const codeLike = /^(?:[A-Z][A-Z0-9_]{1,47}|(?:[A-Z][a-z]{1,20}){1,6})$/;
+
+/**
+ * The code of an error that may come from anywhere: ours, the system's (`ENOSPC`) or a library's. It gets into logs, so what does not look
+ * like a code is `INTERNAL`.
+ */
 export function errorCode(error: unknown): string {
   if (error instanceof BlfError) return error.code;
   if (error instanceof Error && error.name === "AbortError") return "ABORTED";
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && code !== "" ? code : "INTERNAL";
+  return typeof code === "string" && codeLike.test(code) ? code : "INTERNAL";
 }
 
 /** Whether trying again may help. Unknown errors are not retried. */

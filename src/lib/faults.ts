@@ -7,3 +7,16 @@ declare const BLF_TEST_BUILD: boolean | undefined;
 export function hasFault(name: "wrong-answer"): boolean {
   return typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD && process.env["BLF_FAULT"] === name;
 }
+
+export type Moment = "before" | "after";
+
+/**
+ * A point at which a test may have this process killed as `kill -9` does, with `BLF_FAULT=kill:<moment>:<point>:<subject>`. Nothing runs
+ * after it. In the product the body is empty.
+ * @param point what is about to be done or was just done, such as "committed" or "submit"
+ * @param subject for what: `<role>:<task id>` or the purpose of a transaction
+ */
+export function failpoint(moment: Moment, point: string, subject: string): void {
+  if (typeof BLF_TEST_BUILD !== "boolean" || !BLF_TEST_BUILD) return;
+  if (process.env["BLF_FAULT"] === `kill:${moment}:${point}:${subject}`) process.kill(process.pid, "SIGKILL");
+}

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "./clock.ts";
+import { UnpackedTooLarge, unpackBody } from "./content-encoding.ts";
 import { BlfError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 
@@ -35,11 +36,14 @@ export async function httpRequest(
   const timeout = timeoutSignal(request.timer ?? systemClock, request.timeoutMs);
   const signal = request.signal ? AbortSignal.any([request.signal, timeout.signal]) : timeout.signal;
   try {
-    const init: RequestInit = { method: request.method ?? "GET", redirect: "manual", signal };
-    if (request.headers) init.headers = request.headers;
+    const init: RequestInit = { ...plainAnswer(request.headers), method: request.method ?? "GET", signal };
     if (request.body !== undefined) init.body = request.body as NonNullable<RequestInit["body"]>;
     const response = await fetch(url, init);
-    const bytes = await readBody(response, request.maxBytes, service);
+    const packed = await readBody(response, request.maxBytes, () => tooLarge(service, request.maxBytes));
+    const encoding = response.headers.get("content-encoding");
+    const bytes = await unpackBody(packed, encoding, request.maxBytes).catch((error: unknown) => {
+      throw error instanceof UnpackedTooLarge ? tooLarge(service, request.maxBytes) : error;
+    });
     return { status: response.status, headers: response.headers, bytes };
   } catch (error) {
     if (error instanceof BlfError) throw error;
@@ -75,14 +79,26 @@ function timeoutSignal(clock: Clock, ms: number): { signal: AbortSignal; clear()
   return { signal: timeout.signal, clear: () => done.abort() };
 }
 
+/** Asks for an answer as it is: no redirect is followed, nothing is packed, and what comes packed all the same stays so. */
+export function plainAnswer(headers: Record<string, string> = {}): RequestInit {
+  const init = {
+    redirect: "manual",
+    decompress: false,
+    headers: { "Accept-Encoding": "identity", ...headers },
+  } as const;
+  return init;
+}
+
+function tooLarge(service: HttpService, maxBytes: number): BlfError {
+  return new BlfError({
+    code: `${service.prefix}_BODY_TOO_LARGE`,
+    message: `${service.name} sent more than ${maxBytes} bytes`,
+    hint: service.hint,
+  });
+}
+
 /** Reads a body up to `maxBytes`, and stops reading as soon as there is more. */
-async function readBody(response: Response, maxBytes: number, service: HttpService): Promise<Uint8Array> {
-  const tooLarge = () =>
-    new BlfError({
-      code: `${service.prefix}_BODY_TOO_LARGE`,
-      message: `${service.name} sent more than ${maxBytes} bytes`,
-      hint: service.hint,
-    });
+export async function readBody(response: Response, maxBytes: number, tooLarge: () => Error): Promise<Uint8Array> {
   if (!response.body) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;

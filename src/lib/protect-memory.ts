@@ -1,4 +1,4 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { dlopen, FFIType, ptr, toBuffer } from "bun:ffi";
 
 /** From <sys/prctl.h>, <sys/resource.h> and <sys/ptrace.h>. */
 const prSetDumpable = 4;
@@ -21,6 +21,30 @@ export function protectMemory(): boolean {
 }
 
 const setrlimit = { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 } as const;
+
+/**
+ * Overwrites the values of variables where the system put them when it started this process. Removing a variable from `process.env`
+ * leaves them there, for `/proc/<pid>/environ`, `ps e` and a core dump to show. Read them first.
+ * @returns whether all of them are gone
+ */
+export function eraseEnvironment(names: readonly string[]): boolean {
+  if (names.length === 0) return true;
+  const library = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
+  try {
+    const { symbols } = dlopen(library, {
+      getenv: { args: [FFIType.cstring], returns: FFIType.ptr },
+      strlen: { args: [FFIType.ptr], returns: FFIType.u64 },
+    });
+    for (const name of names) {
+      const value = symbols.getenv(Buffer.from(`${name}\0`));
+      const length = value === null ? 0 : Number(symbols.strlen(value));
+      if (value !== null && length > 0) toBuffer(value, 0, length).fill(0);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function protectOnLinux(): boolean {
   const number = FFIType.u64;

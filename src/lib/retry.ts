@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { isRetryable } from "./errors.ts";
+import { retryAfterMs } from "./retry-after.ts";
 
 export type BackoffOptions = {
   /** Delay before the second attempt, in milliseconds. */
@@ -27,7 +28,10 @@ export type RetryOptions = BackoffOptions & {
   retryable?: (error: unknown) => boolean;
 };
 
-/** Runs `action` until it succeeds, an error is final or the attempts are used up; throws the last error. */
+/**
+ * Runs `action` until it succeeds, an error is final or the attempts are used up; throws the last error. A service that asks for a pause
+ * (`Retry-After`) gets one, but never more than `maxMs`.
+ */
 export async function retry<T>(action: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -36,7 +40,8 @@ export async function retry<T>(action: (attempt: number) => Promise<T>, options:
       options.signal?.throwIfAborted();
       const final = attempt + 1 >= options.attempts || !(options.retryable ?? isRetryable)(error);
       if (final) throw error;
-      await options.clock.sleep(backoff(attempt, options), options.signal);
+      const pause = Math.min(retryAfterMs(error), options.maxMs);
+      await options.clock.sleep(Math.max(backoff(attempt, options), pause), options.signal);
     }
   }
 }

@@ -3,6 +3,7 @@ import { unixSeconds } from "../lib/clock.ts";
 import { attest, renewMarginSeconds } from "./attest.ts";
 import { rememberAttested, wasAttestedFor } from "./attested-models.ts";
 import type { NodeContext } from "./context.ts";
+import { announce } from "./own-activity.ts";
 
 /** News of the models waits for so long after an attestation, in milliseconds: each one costs the coordinator's memory of this node. */
 export const newsWaitMs = 5 * 60_000;
@@ -27,6 +28,7 @@ export function createCertificateKeeper(ctx: NodeContext): CertificateKeeper {
 
   const renew = async (signal: AbortSignal): Promise<void> => {
     const modelIds = ctx.inference.advertised();
+    announce(ctx);
     const certificate = await attest({ ...ctx, modelIds, signal });
     expiry = certificate.expiry;
     hash = certificate.certHash;

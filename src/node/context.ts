@@ -9,6 +9,7 @@ import type { Sealer } from "../crypto/sealing.ts";
 import type { IclClient } from "../icl/client.ts";
 import type { Downloader } from "../ipfs/download.ts";
 import type { Uploader } from "../ipfs/upload.ts";
+import type { Circuits } from "../lib/circuit.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Wallet } from "../wallet/wallet.ts";
@@ -30,6 +31,8 @@ export type NodeContext = {
   downloader: Downloader;
   /** Undefined when no upload service is configured; then this node leads no jobs. */
   uploader: Uploader | undefined;
+  /** How the services that this node depends on have answered of late. */
+  circuits?: Circuits;
   inference: Inference;
   attestor: Attestor;
   journal: Journal;

@@ -1,31 +1,43 @@
 import { join } from "node:path";
 import { createAttestor } from "../attestation/create.ts";
-import { assertChainId, createChain } from "../chain/clients.ts";
+import { createChain } from "../chain/clients.ts";
 import { createSender } from "../chain/sender.ts";
 import { createSharedNonces } from "../chain/wallet-lock.ts";
 import { createCofhe } from "../cofhe/client.ts";
 import { createKeyPool } from "../cofhe/key-pool.ts";
 import { type Config, maxFeePerGas } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { systemRandom } from "../crypto/random.ts";
+import { systemRandom, uniform } from "../crypto/random.ts";
 import { createIclClient } from "../icl/client.ts";
 import { readGgufFile } from "../inference/llama/gguf.ts";
 import { createDownloader } from "../ipfs/download.ts";
+import { createCircuits } from "../lib/circuit.ts";
 import { systemClock } from "../lib/clock.ts";
-import { BlfError, errorCode } from "../lib/errors.ts";
+import { createOwnFetch } from "../lib/direct-fetch.ts";
+import { BlfError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { startControlServer } from "../status/control.ts";
 import type { Wallet } from "../wallet/wallet.ts";
+import { checkChain } from "./check-chain.ts";
 import type { NodeContext } from "./context.ts";
+import { controlPath } from "./control-path.ts";
 import { describeCustomBackends } from "./custom-backends.ts";
 import { createInference } from "./inference.ts";
 import { openJournal } from "./journal/journal.ts";
 import { lockDataDirectory } from "./lock.ts";
 import { createMetrics } from "./metrics.ts";
 import { localModels, offeredModels } from "./models.ts";
-import { startNode } from "./start-node.ts";
+import { type RunningNode, type StartOptions, startNode } from "./start-node.ts";
 import { createNodeUploader } from "./uploader.ts";
 
-export type DaemonOptions = { config: Config; secrets: Secrets; wallet: Wallet; log: Logger };
+export type DaemonOptions = StartOptions & {
+  config: Config;
+  secrets: Secrets;
+  wallet: Wallet;
+  log: Logger;
+  /** Called when `blindference drain` asks for the end. */
+  onDrain?: () => void;
+};
 
 export type Daemon = {
   /**
@@ -37,7 +49,8 @@ export type Daemon = {
 
 /**
  * Puts the node together and starts its loops. The one place where the parts meet.
- * @throws BlfError `NODE_ALREADY_RUNNING`, `JOURNAL_*`, `STATUS_PORT_TAKEN`, `CHAIN_WRONG_ID`, `MODEL_*`, `ENGINE_*`
+ * @throws BlfError `NODE_ALREADY_RUNNING`, `NODE_ACTIVE_ELSEWHERE`, `JOURNAL_*`, `STATUS_PORT_TAKEN`, `CHAIN_WRONG_ID`, `MODEL_*`, `ENGINE_*`;
+ * the reason of `stop`
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log } = options;
@@ -48,6 +61,19 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     const lock = lockDataDirectory(config.dir);
     closing.push(lock.release);
+    let node: RunningNode | undefined;
+    let isDraining = false;
+    const control = startControlServer({
+      path: controlPath(config.dir),
+      random: systemRandom,
+      state: () => ({ draining: isDraining, running: node?.running().length ?? 0 }),
+      drain: () => {
+        if (!isDraining) log.info("draining: the node takes no more jobs and ends when the running ones are done");
+        isDraining = true;
+        options.onDrain?.();
+      },
+    });
+    closing.push(control.stop);
     checkModelFiles(config);
     await describeCustomBackends(config, log, systemClock);
     const ctx = await createContext(options);
@@ -58,10 +84,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ctx.journal.close();
     });
     await checkChain(ctx);
-    const node = await startNode(ctx);
+    const started = await startNode(ctx, options);
+    node = started;
     return {
       stop: async (force) => {
-        await node.stop(force);
+        isDraining = true;
+        await started.stop(force);
         await close();
         log.info("node stopped");
       },
@@ -94,11 +122,13 @@ function checkModelFiles(config: Config): void {
 
 async function createContext({ config, secrets, wallet, log }: DaemonOptions): Promise<NodeContext> {
   const clock = systemClock;
+  const circuits = createCircuits({ clock, random: () => uniform(systemRandom) });
   const chain = createChain({
     rpcUrl: config.rpc_url,
     fallbackUrls: config.rpc_fallback_urls,
     chainId: config.chain_id,
     explorer: config.explorer,
+    circuits,
   });
   const journal = openJournal(join(config.dir, "journal.db"), clock);
   const cofhe = createCofhe({
@@ -107,13 +137,22 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
     chainId: config.chain_id,
     clock,
     log,
+    circuits,
   });
   const inference = createInference(config, log, clock, { secrets });
   return {
     config,
     wallet,
     sealer: await wallet.sealer("output-key"),
-    icl: createIclClient({ baseUrl: config.icl_endpoint, signer: wallet.account, fetch: globalThis.fetch, clock, log }),
+    icl: createIclClient({
+      baseUrl: config.icl_endpoint,
+      signer: wallet.account,
+      fetch: globalThis.fetch,
+      heartbeatFetch: createOwnFetch(globalThis.fetch),
+      circuits,
+      clock,
+      log,
+    }),
     chain,
     sender: createSender({
       chain,
@@ -127,12 +166,13 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
     cofhe,
     keyPool: createKeyPool({ cofhe, random: systemRandom, log, clock, canWork: () => !inference.isBusy() }),
     downloader: createDownloader({
-      fetch: globalThis.fetch,
       gateways: [...new Set([config.ipfs_gateway, ...config.ipfs_gateways])],
+      circuits,
       clock,
       log,
     }),
-    uploader: createNodeUploader(config, secrets, log),
+    uploader: createNodeUploader(config, secrets, log, circuits),
+    circuits,
     inference,
     attestor: createAttestor(config.attestation_backend, secrets),
     journal,
@@ -141,12 +181,4 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
     clock,
     random: systemRandom,
   };
-}
-
-/** A wrong chain is an error; an RPC that is down is not, since it may come back. */
-async function checkChain(ctx: NodeContext): Promise<void> {
-  await assertChainId(ctx.chain).catch((error: unknown) => {
-    if (errorCode(error) === "CHAIN_WRONG_ID") throw error;
-    ctx.log.warn("the RPC cannot be reached yet", { code: errorCode(error) });
-  });
 }

@@ -50,6 +50,12 @@ export function createMetrics() {
       help: "Output keys that are encrypted and waiting.",
       registers,
     }),
+    dependencyUp: new Gauge({
+      name: "blindference_dependency_up",
+      help: "1 while a service that the node depends on answers, 0 after it failed several times in a row.",
+      labelNames: ["dependency"] as const,
+      registers,
+    }),
     eventLoopStall: new Gauge({
       name: "blindference_event_loop_stall_max_seconds",
       help: "Longest time that the daemon's event loop stood still since the last scrape.",

@@ -12,6 +12,8 @@ export type Scheduler = {
   /** Goes on with what an earlier run of the node left unfinished: with all of it, or with those jobs that `which` lets pass. */
   resume(which?: (record: JobRecord) => boolean): void;
   hasRoom(): boolean;
+  /** Whether no more jobs are taken. */
+  isDraining(): boolean;
   running(): RunningJob[];
   /** No new jobs from now on; resolves when the running ones have ended. */
   drain(): Promise<void>;
@@ -110,6 +112,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       waiting.sort(byUrgency);
       startWaiting();
     },
+    isDraining: () => draining.signal.aborted,
     running: () => [...jobs.values()].map(({ finished: _, ...job }) => job),
     drain: async () => {
       draining.abort(new DOMException("the node takes no more jobs", "AbortError"));

@@ -1,3 +1,4 @@
+import type { CircuitState } from "../lib/circuit.ts";
 import { unixSeconds } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import type { CertificateKeeper } from "./certificate.ts";
@@ -14,6 +15,8 @@ export type StatusReport = {
   chainId: number;
   tier: number;
   ready: boolean;
+  /** Whether the node takes no more jobs and ends when the running ones are done. */
+  draining: boolean;
   /** Why the node is not ready, in words. */
   problems: string[];
   startedAt: string;
@@ -22,6 +25,8 @@ export type StatusReport = {
   canLead: boolean;
   outputKeysReady: number;
   loops: (Omit<LoopState, "lastSuccess"> & { lastSuccess: string | null })[];
+  /** How the services that this node depends on have answered of late. */
+  dependencies?: CircuitState[];
   running: (Omit<RunningJob, "since"> & { since: string })[];
   jobs: Record<string, number>;
   recent: { taskId: string; role: string; state: string; commitment: string | null; failureCode: string | null }[];
@@ -33,6 +38,8 @@ export type StatusSource = {
   scheduler: Scheduler;
   loops: () => LoopState[];
   startedAt: number;
+  /** What keeps the node from starting, in words. */
+  waitingFor?: () => string | undefined;
 };
 
 /** No heartbeat for this long, and the coordinator stops giving jobs (PROTOCOL.md 10), in milliseconds. */
@@ -49,6 +56,7 @@ export function statusReport(source: StatusSource): StatusReport {
     chainId: ctx.config.chain_id,
     tier: ctx.config.tier,
     ready: problems.length === 0,
+    draining: scheduler.isDraining(),
     problems,
     startedAt: isoTime(source.startedAt)!,
     certificate: { hash: certificate.hash(), expiresAt: isoTime(expiry * 1000) },
@@ -56,6 +64,7 @@ export function statusReport(source: StatusSource): StatusReport {
     canLead: reasonNotToLead(ctx) === undefined,
     outputKeysReady: ctx.keyPool.size(),
     loops: source.loops().map((loop) => ({ ...loop, lastSuccess: isoTime(loop.lastSuccess) })),
+    ...(ctx.circuits ? { dependencies: ctx.circuits.states() } : {}),
     running: scheduler.running().map((job) => ({ ...job, since: isoTime(job.since)! })),
     jobs: ctx.journal.countByState(),
     recent: ctx.journal.recent(10).map((job) => ({
@@ -69,14 +78,23 @@ export function statusReport(source: StatusSource): StatusReport {
 }
 
 /** What keeps this node from earning right now, each with the reason in words. */
-function findProblems({ ctx, certificate, loops, startedAt }: StatusSource): string[] {
+function findProblems({ ctx, certificate, scheduler, loops, startedAt, waitingFor }: StatusSource): string[] {
   const now = ctx.clock.now();
   const problems: string[] = [];
   if (certificate.expiresAt() <= unixSeconds(ctx.clock)) problems.push("no valid attestation certificate");
   const heartbeat = loops().find((loop) => loop.name === "heartbeat");
   if (now - (heartbeat?.lastSuccess ?? startedAt) > heartbeatGraceMs || (heartbeat?.failures ?? 0) > 0)
     problems.push(`the coordinator gets no heartbeat (${heartbeat?.lastError ?? "none sent yet"})`);
-  if (!loops().some((loop) => loop.name === "poll")) problems.push("the node is starting: its model is being loaded");
+  const waiting = waitingFor?.();
+  if (waiting) problems.push(waiting);
+  else if (!loops().some((loop) => loop.name === "poll"))
+    problems.push("the node is starting: its model is being loaded");
+  if (scheduler.isDraining()) {
+    const count = scheduler.running().length;
+    problems.push(
+      `draining: no new jobs are taken, and the node ends after ${count} running ${count === 1 ? "job" : "jobs"}`,
+    );
+  }
   if (ctx.inference.models().length === 0) problems.push("no model is configured");
   for (const { id, health } of ctx.inference.describe())
     if (health.status === "unhealthy") problems.push(`model ${id} is unhealthy: ${health.detail}`);

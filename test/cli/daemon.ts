@@ -44,7 +44,7 @@ export async function startDaemonProcess(env: Record<string, string>, args: stri
     child.kill("SIGKILL");
     throw error;
   }
-  return { log: () => log, stop };
+  return { log: () => log, signal: (name: NodeJS.Signals) => child.kill(name), stop };
 }
 
 /** A port that was free a moment ago. */

@@ -158,6 +158,7 @@ const runs: Record<string, () => Run | Promise<Run>> = {
   "completions bash": () => ({}),
   "completions zsh": () => ({}),
   "completions fish": () => ({}),
+  licenses: () => ({}),
   help: () => ({ args: ["staking", "stake"] }),
   "help env": () => ({}),
   "help exit-codes": () => ({}),

@@ -171,6 +171,38 @@ describe("decryptKey", () => {
     await hanging.stop(true);
   });
 
+  test("takes the answers of an RPC that is out of order for a failure that passes", async () => {
+    for (const garbage of ["{}", "[]", "null", "<html>", ""]) {
+      const broken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(garbage) });
+      const lost = client(accounts.node, { rpcUrl: `http://127.0.0.1:${broken.port}` });
+      const decryption = witness.failure(lost.decryptKey({ high: 1n, low: 1n }, soon()));
+      expect(await decryption).toMatchObject({ retryable: true });
+      expect(await witness.failure(lost.encryptKeys([witness.key()], soon()))).toMatchObject({ retryable: true });
+      await broken.stop(true);
+    }
+  });
+
+  test("decrypts as soon as the RPC works again", async () => {
+    let isBroken = true;
+    const proxy = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) => (isBroken ? new Response("{}") : fetch(network.rpcUrl, request)),
+    });
+    const key = witness.key();
+    const [encrypted] = await client(accounts.user).encryptKeys([key], soon());
+    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
+    const recovering = client(accounts.node, {
+      rpcUrl: `http://127.0.0.1:${proxy.port}`,
+      retries: { attempts: 100, initialMs: 10, maxMs: 20 },
+    });
+    const decryption = recovering.decryptKey(handles, soon());
+    await Bun.sleep(100);
+    isBroken = false;
+    expect(await decryption).toEqual(key);
+    await proxy.stop(true);
+  });
+
   test("refuses an RPC of another chain and a chain without CoFHE", async () => {
     const wrong = client(accounts.node, { chainId: 421_614 });
     expect((await witness.failure(wrong.decryptKey({ high: 1n, low: 1n }, soon()))).code).toBe("COFHE_WRONG_CHAIN");

@@ -195,8 +195,8 @@ describe("createKeyPool", () => {
     const pool = createPool({ cofhe, clock });
     pool.start();
     const take = pool.take(soon()).catch((error: { code: string }) => error.code);
-    (await nextProof()).fail(cofheError("COFHE_NOT_DEPLOYED"));
-    expect(await take).toBe("COFHE_NOT_DEPLOYED");
+    (await nextProof()).fail(cofheError("COFHE_WRONG_CHAIN"));
+    expect(await take).toBe("COFHE_WRONG_CHAIN");
     const pause = await nextSleep();
     expect(proofs).toHaveLength(0);
     pause.end();

@@ -55,6 +55,8 @@ export async function createDoctorNode(devnet: Devnet): Promise<DoctorNode> {
   const env = {
     ...devnet.variables,
     BLF_CONFIG_DIR: dir,
+    // It is attested for from here, which looks to it like another node with its key.
+    BLF_DOPPELGANGER_WAIT_S: "0",
     BLF_STATUS_PORT: String(freePort()),
     BLF_ENGINE_THREADS: "1",
   };

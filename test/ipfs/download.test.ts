@@ -3,10 +3,13 @@ import { writeCar } from "../../src/devnet/blob-store/car.ts";
 import { createBlobStore } from "../../src/devnet/blob-store.ts";
 import { createDownloader, type DownloaderOptions } from "../../src/ipfs/download.ts";
 import { gatewayUrl } from "../../src/ipfs/gateway.ts";
+import { redirectRefused } from "../../src/ipfs/redirect.ts";
 import { type Block, buildFile, layoutV0, layoutV1 } from "../../src/ipfs/unixfs.ts";
+import { createDirectFetch } from "../../src/lib/direct-fetch.ts";
 import { BlfError } from "../../src/lib/errors.ts";
 import { expectCode } from "../crypto/expect-code.ts";
 import { manualClock } from "../helpers/manual-clock.ts";
+import { cert, key } from "../lib/tls.ts";
 import { endlessBody, sampleBytes, serve, silentLog, stalledBody, type TestServer } from "./support.ts";
 
 const bytes = sampleBytes(100);
@@ -200,13 +203,27 @@ describe("redirects", () => {
       "file:///etc/passwd",
     ])
       expect(await reasonOf(() => to(location))).toBe("IPFS_REDIRECT_REFUSED");
-    const resolved: string[] = [];
-    const resolveHost = async (name: string) => {
-      resolved.push(name);
-      return ["192.168.1.1"];
-    };
-    expect(await reasonOf(() => to("https://rebind.example/"), rawCid, { resolveHost })).toBe("IPFS_REDIRECT_REFUSED");
-    expect(resolved).toEqual(["rebind.example"]);
+  });
+
+  test("to an address that the name had when it was looked at, whatever it means a moment later", async () => {
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, tls: { cert, key }, fetch: () => new Response(bytes) });
+    const answers = [["127.0.0.1"], ["127.0.0.2"]];
+    let asked = 0;
+    const redirectFetch = createDirectFetch({
+      resolve: async () => answers[asked++]!,
+      // Stands for the public internet, which a test must not use.
+      isAllowed: (address) => address === "127.0.0.1",
+      refused: redirectRefused,
+      ca: cert,
+    });
+    using gateway = serve(() => to(`https://files.example:${server.port}/`));
+    expect(await downloader([gateway], { redirectFetch }).download(rawCid)).toEqual(bytes);
+    expect(asked).toBe(1);
+    const again = downloader([gateway], { redirectFetch });
+    expect((await expectCode(() => again.download(rawCid), "IPFS_UNAVAILABLE")).message).toEndWith(
+      "IPFS_REDIRECT_REFUSED",
+    );
+    await server.stop(true);
   });
 
   test("not into this machine from the outside", async () => {

@@ -105,6 +105,17 @@ describe("an upload service that lies or fails", () => {
     }
   });
 
+  test.each(["<html>", "", "{}", '{"Hash":'])("an answer that cannot be read passes: %s", async (garbage) => {
+    let failures = 2;
+    using server = serve(() => (failures-- > 0 ? new Response(garbage) : Response.json({ Hash: cid })));
+    expect(await uploader(server, "kubo", { clock: instantClock() }).upload(bytes, "x")).toBe(cid);
+    expect(server.requests).toHaveLength(3);
+    using lasting = serve(() => new Response(garbage));
+    const failed = uploader(lasting, "kubo", { clock: instantClock() }).upload(bytes, "x");
+    expect(await failed.catch((error: unknown) => error)).toMatchObject({ retryable: true });
+    expect(lasting.requests).toHaveLength(4);
+  });
+
   test.each([429, 500, 503])("status %d passes: it is tried again, later each time", async (status) => {
     let failures = 3;
     using server = serve(() => (failures-- > 0 ? new Response("", { status }) : Response.json({ Hash: cid })));

@@ -40,3 +40,24 @@ test.skipIf(!isLinux).each(["__engine", "devnet --port-base 0"])("is what `%s` d
     await child.exited;
   }
 });
+
+test.skipIf(!isLinux)("takes the values of variables out of what /proc tells of the process", () => {
+  const script = `
+    const { readFileSync } = await import("node:fs");
+    const { eraseEnvironment } = await import(${JSON.stringify(source("lib/protect-memory.ts"))});
+    const environ = () => readFileSync("/proc/self/environ", "latin1");
+    const value = process.env.FIRST;
+    const before = environ();
+    const erased = eraseEnvironment(["FIRST", "SECOND", "MISSING", "EMPTY"]);
+    delete process.env.FIRST;
+    delete process.env.SECOND;
+    console.log(JSON.stringify({ value, before, erased, after: environ(), other: process.env.OTHER }));
+  `;
+  const env = { FIRST: "canary-one", SECOND: "canary-two", OTHER: "stays", EMPTY: "" };
+  const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { env });
+  const seen = JSON.parse(stdout.toString()) as Record<string, unknown>;
+  expect(seen).toMatchObject({ value: "canary-one", erased: true, other: "stays" });
+  expect(seen["before"]).toContain("canary-two");
+  expect(seen["after"]).toContain("OTHER=stays");
+  expect(seen["after"]).not.toContain("canary");
+});

@@ -19,6 +19,7 @@ async function healthy(change: Partial<NodeContext> = {}) {
     offer: () => {},
     resume: () => {},
     hasRoom: () => true,
+    isDraining: () => false,
     running: () => [{ taskId: "0x01", role: "leader", modelId: "mock-model", since: startedAt, usesModel: true }],
     drain: async () => {},
   };
@@ -47,6 +48,7 @@ test("says what the node is and does", async () => {
     chainId: 31_337,
     tier: 1,
     ready: true,
+    draining: false,
     problems: [],
     startedAt: "2025-06-15T15:06:40.000Z",
     certificate: { hash: "0xab", expiresAt: "2025-06-16T15:06:40.000Z" },

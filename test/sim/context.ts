@@ -19,7 +19,9 @@ import { createModel } from "./model.ts";
 import { createFetch } from "./network.ts";
 import type { SimNodeOptions } from "./node.ts";
 import { simSealer } from "./sealer.ts";
-import type { World } from "./world.ts";
+
+/** So long another installation must have been silent; short, since a run is. */
+export const doppelgangerWaitMs = 90_000;
 
 const keyStore = "0x7000000000000000000000000000000000000007";
 
@@ -31,6 +33,8 @@ export type RunParts = {
   disk: Disk;
   nonceHint: { next: number; writtenAt: number };
   offset: () => number;
+  /** Called when the node starts without having been told whether it is alone. */
+  onBlind(): void;
 };
 
 /** A node's context as `createContext` of the daemon makes it, over the simulated parts. */
@@ -39,7 +43,7 @@ export function createContext(options: SimNodeOptions, parts: RunParts): NodeCon
   const { name, life, number } = parts;
   const clock = lifeClock(world.time, life, parts.offset);
   const prng = world.prng.fork(`${name} ${number}`);
-  const log = createSimLog(world, parts, clock);
+  const log = createSimLog(options, parts, clock);
   const flags: ConfigFile = {
     network: "devnet",
     node_address: address,
@@ -47,6 +51,7 @@ export function createContext(options: SimNodeOptions, parts: RunParts): NodeCon
     max_concurrent_jobs: world.plan.maxConcurrentJobs,
     prompt_key_store_address: keyStore,
     status_port: 0,
+    doppelganger_wait_s: doppelgangerWaitMs / 1000,
   };
   const { config } = loadConfig({ env: { BLF_CONFIG_DIR: dir }, flags });
   const journal: Journal = parts.disk.open(clock, life);
@@ -106,11 +111,14 @@ function createHintedNonces(hint: { next: number; writtenAt: number }, clock: Cl
   };
 }
 
-function createSimLog(world: World, { name, life }: RunParts, clock: Clock): Logger {
+function createSimLog({ world, address }: SimNodeOptions, { name, life, onBlind }: RunParts, clock: Clock): Logger {
   const write = (line: string) => {
     if (life.isOver()) return;
     if (line.includes(canary)) world.facts.violations.push(`${name} logged a secret: ${line}`);
     const { level, message, code, jobId } = JSON.parse(line) as Record<string, string>;
+    if (message!.startsWith("another node was active") && !world.facts.impersonated.has(address))
+      world.facts.violations.push(`${name} takes itself for another node`);
+    if (message!.endsWith("going on without knowing")) onBlind();
     if (level === "debug") return;
     world.trace.add(name, `${level}: ${[message, code, jobId?.slice(0, 8)].filter(Boolean).join(" ")}`);
   };

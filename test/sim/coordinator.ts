@@ -11,6 +11,8 @@ export type SimReply = { status: number; body: string };
 /** A model of the coordinator (PROTOCOL.md 4): it claims, waits, gives seats to others, forgets, and never lies about what it recorded. */
 export type Coordinator = {
   handle(request: SimRequest): SimReply;
+  /** Another installation sends a heartbeat with the key of this node. */
+  impersonate(node: Address): void;
   /** Those that it remembers. */
   jobs: Map<string, SimJob>;
   /** All that there ever were. */
@@ -27,6 +29,7 @@ export function createCoordinator(
   const { time, plan, facts, trace } = world;
   const prng = world.prng.fork("coordinator");
   const attested = new Set<Address>();
+  const heardOf = new Map<Address, number>();
   const signatures = new Set<string>();
   const lists = new Map<Address, { until: number; body: string }>();
   const market = createPromptMarket(world, nodes, parts);
@@ -41,6 +44,7 @@ export function createCoordinator(
       lists.clear();
       signatures.clear();
       attested.clear();
+      facts.foreignHeard.clear();
       if (loses === "claims") market.forgetClaims();
       if (loses === "jobs") market.forgetJobs();
     });
@@ -118,6 +122,10 @@ export function createCoordinator(
   return {
     jobs,
     bought: market.bought,
+    impersonate: (node) => {
+      attested.add(node);
+      heardOf.set(node, seconds());
+    },
     handle: ({ method, path, body, node, signature }) => {
       if (method === "POST") {
         if (signatures.has(signature)) return refuse(401, "this request was seen before");
@@ -131,6 +139,7 @@ export function createCoordinator(
         case "verify":
           if (second === "task") return answer(node, "verifier", fields);
           attested.add(node);
+          heardOf.set(node, seconds());
           return ok({ certHash: prng.hex(16), expiry: seconds() + certificateLife, tier: 0 });
         case "assignments":
           if (!attested.has(node) && plan.isStrict) return refuse(404, `node ${node} is not attested`);
@@ -142,9 +151,15 @@ export function createCoordinator(
         case "status":
           return status(third!);
         case "nodes":
-          return ok([...attested].map((operator_address) => ({ operator_address })));
+          return ok(
+            [...attested].map((operator_address) => {
+              return { operator_address, metrics: { last_heartbeat: heardOf.get(operator_address) } };
+            }),
+          );
         case undefined:
-          return second === "heartbeat" ? ok({ status: "ok" }) : refuse(404, `no route ${first}`);
+          if (second !== "heartbeat") return refuse(404, `no route ${first}`);
+          heardOf.set(node, seconds());
+          return ok({ status: "ok" });
         default:
           return refuse(404, `no route ${path}`);
       }

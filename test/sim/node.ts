@@ -35,7 +35,14 @@ export type SimNode = {
   crashes(): number;
 };
 
-export type Run = { number: number; life: Life; since: number; node: RunningNode | undefined };
+export type Run = {
+  number: number;
+  life: Life;
+  since: number;
+  node: RunningNode | undefined;
+  /** Whether it knows if it is alone, or gave up asking. */
+  isBlind: boolean;
+};
 
 export type SimNodeOptions = {
   world: World;
@@ -110,25 +117,33 @@ export function createSimNode(options: SimNodeOptions): SimNode {
         restartIn(prng.between(500, 10_000));
       },
     });
-    const current: Run = { number, life, since: time.now(), node: undefined };
+    const current: Run = { number, life, since: time.now(), node: undefined, isBlind: false };
     run = current;
     trace.add(name, `starts, run ${number}`);
+    const onBlind = () => {
+      current.isBlind = true;
+    };
+    const giveUp = (error: unknown) => {
+      if (life.isOver()) return;
+      if (errorCode(error) !== "NODE_ACTIVE_ELSEWHERE" || !facts.impersonated.has(address)) {
+        facts.violations.push(`${name} does not start: ${errorCode(error)} ${String(error)}`);
+        return;
+      }
+      trace.add(name, "leaves the field to its doppelganger");
+      end(false);
+      restartIn(10_000);
+    };
     let ctx: NodeContext;
     try {
-      ctx = createContext(options, { name, life, number, disk, nonceHint, offset: () => offset });
+      ctx = createContext(options, { name, life, number, disk, nonceHint, offset: () => offset, onBlind });
     } catch (error) {
       if (!life.isOver()) facts.violations.push(`${name} has no context: ${errorCode(error)} ${String(error)}`);
       return;
     }
-    startNode(ctx).then(
-      (node) => {
-        current.node = node;
-        if (isRetired) stop(false);
-      },
-      (error: unknown) => {
-        if (!life.isOver()) facts.violations.push(`${name} does not start: ${errorCode(error)} ${String(error)}`);
-      },
-    );
+    startNode(ctx, { onFatal: giveUp }).then((node) => {
+      current.node = node;
+      if (isRetired) stop(false);
+    }, giveUp);
   };
 
   const stop = (force: boolean): void => {

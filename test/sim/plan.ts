@@ -53,6 +53,8 @@ export type Plan = {
   /** A crash takes with it what was not yet on the disk. */
   losesPower: boolean;
   foreignTransactions: { at: number; node: number }[];
+  /** When another installation works with the key of a node. */
+  doppelgangers: (Span & { node: number })[];
 };
 
 const minute = 60_000;
@@ -117,5 +119,9 @@ export function drawPlan(prng: Prng): Plan {
     secondStarts: some(0.2, 2, () => ({ at: moment(), node: node() })),
     losesPower: prng.chance(0.2),
     foreignTransactions: some(0.15, 3, () => ({ at: moment(), node: node() })),
+    doppelgangers: some(0.15, 1, () => {
+      const from = prng.pick([0, prng.between(0, quietAt)]);
+      return { from, to: Math.min(quietAt, from + prng.between(20_000, 5 * minute)), node: node() };
+    }),
   };
 }

@@ -6,7 +6,7 @@ import { finishedStates } from "../../src/node/journal/states.ts";
 import type { Metrics } from "../../src/node/metrics.ts";
 import { createSimChain } from "./chain.ts";
 import { createSimCofhe } from "./cofhe.ts";
-import { createCoordinator } from "./coordinator.ts";
+import { type Coordinator, createCoordinator } from "./coordinator.ts";
 import type { SimJob } from "./jobs.ts";
 import { createSimNode, type SimNode, type SimNodeOptions } from "./node.ts";
 import { drawPlan } from "./plan.ts";
@@ -85,6 +85,7 @@ export async function simulate(seed: number, options: SimOptions): Promise<SimRe
     }
     for (const node of nodes) time.after(prng.between(0, 2000), node.start);
     schedule(world, nodes, chain);
+    impersonate(world, nodes, coordinator);
 
     const isOver = () => time.now() > start + plan.quietAt + 40_000 && allEnded(coordinator.bought, nodes);
     await play(world, nodes, () => time.now() > start + plan.quietAt + longestMs, isOver);
@@ -160,4 +161,17 @@ function schedule(world: World, nodes: SimNode[], chain: ReturnType<typeof creat
     });
   for (const { at, node, byMs } of plan.clockJumps) time.after(at, () => nodes[node]!.jump(byMs));
   for (const { at, node } of plan.foreignTransactions) time.after(at, () => chain.spend(nodes[node]!.address));
+}
+
+/** The other installation's heartbeats, once a minute. */
+function impersonate({ time, begin, plan, facts, trace }: World, nodes: SimNode[], coordinator: Coordinator): void {
+  for (const { from, to, node } of plan.doppelgangers)
+    for (let at = from; at < to; at += 60_000)
+      time.after(begin + at - time.now(), () => {
+        const { address, name } = nodes[node]!;
+        trace.add(name, "has a doppelganger");
+        coordinator.impersonate(address);
+        facts.impersonated.add(address);
+        facts.foreignHeard.set(address, Math.floor(time.now() / 1000) * 1000);
+      });
 }

@@ -3,6 +3,7 @@ import type { JobRecord } from "../../src/node/journal/job-record.ts";
 import { finishedStates } from "../../src/node/journal/states.ts";
 import type { SimChain } from "./chain.ts";
 import type { SimCofhe } from "./cofhe.ts";
+import { doppelgangerWaitMs } from "./context.ts";
 import type { SimJob, SimSeat } from "./jobs.ts";
 import { outputOf } from "./model.ts";
 import type { SimNode } from "./node.ts";
@@ -61,7 +62,8 @@ export function judge(evidence: Evidence): Verdict {
 function judgeFailure({ world, nodes }: Evidence, job: SimJob, seat: SimSeat, record: JobRecord): string | undefined {
   const { facts, plan, begin } = world;
   const code = record.failureCode;
-  const quietAt = begin + plan.quietAt;
+  // A node whose doppelganger was the last fault begins that much later.
+  const quietAt = begin + plan.quietAt + (facts.impersonated.has(seat.node) ? 2 * doppelgangerWaitMs : 0);
   const has = (reason: Parameters<typeof isExcused>[3]) => isExcused(facts, seat.node, job.taskId, reason);
   const node = nodes.find(({ address }) => address === seat.node)!;
   switch (code) {

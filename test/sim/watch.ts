@@ -1,5 +1,6 @@
 import type { JobKey } from "../../src/node/journal/job-record.ts";
 import { finishedStates } from "../../src/node/journal/states.ts";
+import { doppelgangerWaitMs } from "./context.ts";
 import type { SimRequest } from "./coordinator.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
@@ -16,11 +17,17 @@ const graceMs = 15_000;
 /** From the start of one heartbeat to the next: a minute, or both attempts of one that nobody answers. */
 const heartbeatMs = { calm: 61_000, worst: 125_000 };
 
+/** So long after it was last seen itself a node takes what was heard of it for its own, with what its clock may be wrong, in milliseconds. */
+const ownTraceMs = 95_000;
+
 /** Judges each request of a node at the moment when it leaves, by what lies on the node's disk at that moment. */
 export function createWatch(world: World) {
   const { time, facts, plan } = world;
   const sent = new Map<string, string>();
   const beats = new Map<string, number>();
+  /** When a run last asked for the active nodes before it was seen itself, and when an installation was last seen. */
+  const looks = new Map<string, number>();
+  const acts = new Map<string, { run: number | undefined; at: number }>();
 
   /** After its clock jumped a node cannot know how wrong it is before it hears from the coordinator. */
   const slackFor = (node: SimNode): number => {
@@ -64,7 +71,7 @@ export function createWatch(world: World) {
   const heartbeat = (node: SimNode): void => {
     const run = node.run();
     const key = `${node.address} ${run?.number}`;
-    const before = beats.get(key) ?? run?.since ?? time.now();
+    const before = beats.get(key) ?? looks.get(key) ?? time.now();
     const gap = time.now() - before;
     const isCalm = before > world.begin + plan.quietAt + heartbeatMs.worst;
     if (gap > (isCalm ? heartbeatMs.calm : heartbeatMs.worst))
@@ -77,13 +84,30 @@ export function createWatch(world: World) {
     time.after(deadline * 1000 + graceMs - time.now(), () => {
       const run = node.run();
       if (!run?.node || run.since > deadline * 1000 || node.wasFull(2 * graceMs)) return;
+      // It waits for its doppelganger, or for somebody who knows of none.
+      if (!beats.has(`${node.address} ${run.number}`)) return;
       const record = node.disk.inspect().find(key);
       if (record && !finishedStates.includes(record.state) && (record.claimDeadline ?? 0) <= deadline)
         facts.violations.push(`${node.name} has not written down how ${key.role} ${key.taskId.slice(0, 8)} ended`);
     });
   };
 
+  /** The first thing that a run shows of itself comes only when no other installation was heard of for long enough, as far as it could know. */
+  const act = (node: SimNode): void => {
+    const run = node.run();
+    const before = acts.get(node.address);
+    acts.set(node.address, { run: run?.number, at: time.now() });
+    const foreign = facts.foreignHeard.get(node.address);
+    const looked = looks.get(`${node.address} ${run?.number}`) ?? 0;
+    if (foreign === undefined || before?.run === run?.number || run?.isBlind || foreign >= looked) return;
+    if (foreign > (before?.at ?? 0) + ownTraceMs && time.now() - foreign < doppelgangerWaitMs - slackFor(node))
+      facts.violations.push(`${node.name} starts ${time.now() - foreign} ms after its doppelganger was heard of`);
+  };
+
   const request = (node: SimNode, { method, path, body }: SimRequest): void => {
+    const key = `${node.address} ${node.run()?.number}`;
+    if (path === "/v1/nodes/active" && !beats.has(key)) looks.set(key, time.now());
+    if (/\/(heartbeat|attestation\/verify|claim)$/.test(path)) act(node);
     if (method !== "POST") return;
     const fields = JSON.parse(body) as Record<string, unknown>;
     if (path.endsWith("/heartbeat")) heartbeat(node);

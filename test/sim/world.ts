@@ -33,6 +33,10 @@ export type Facts = {
   statusHeard: Map<string, { at: number; outputCid: boolean }[]>;
   /** When a node last got an answer of the coordinator. */
   heardAt: Map<string, number>;
+  /** When another installation last used a node's key. */
+  foreignHeard: Map<string, number>;
+  /** The nodes whose key is ever used by another installation. */
+  impersonated: Set<string>;
 };
 
 export function createFacts(): Facts {
@@ -41,6 +45,8 @@ export function createFacts(): Facts {
     excuses: new Map(),
     statusHeard: new Map(),
     heardAt: new Map(),
+    foreignHeard: new Map(),
+    impersonated: new Set(),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Certificate } from "../../icl/wire.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
 import { rememberAttested } from "../../node/attested-models.ts";
 import { openJournal } from "../../node/journal/journal.ts";
+import { noteOwnActivity } from "../../node/own-activity.ts";
 import { journalPath } from "../session.ts";
 
 /** What a certificate says about; config.json holds the certificate itself. */
@@ -27,18 +28,21 @@ export type KeptCertificate = {
   models: string[];
   /** Those that the certificate names. */
   attested: string[];
+  /** When, in milliseconds since the epoch by the coordinator's clock. */
+  time: number;
 };
 
 /**
  * Remembers what was attested, so that an interrupted `attest --register` goes on with the registration, and `run` need not attest again.
  * @throws BlfError `JOURNAL_*`
  */
-export function keepCertificate({ config, certificate, models, attested }: KeptCertificate): void {
+export function keepCertificate({ config, certificate, models, attested, time }: KeptCertificate): void {
   const { certHash, tier } = certificate;
   const kept: Attested = { certHash, tier, backend: config.attestation_backend, models };
   withJournal(config, (journal) => {
     journal.setFact(fact, JSON.stringify(kept));
     rememberAttested(journal, attested);
+    noteOwnActivity(journal, time);
   });
 }
 

@@ -17,7 +17,7 @@ import { networkRoutes } from "./routes/network.ts";
 import { paymentJobRoutes } from "./routes/payment-jobs.ts";
 import { statisticsRoutes } from "./routes/statistics.ts";
 import { taskRoutes } from "./routes/tasks.ts";
-import { createState } from "./state.ts";
+import { createState, type State } from "./state.ts";
 import { type JobSnapshot, jobSnapshot } from "./views.ts";
 
 export type CoordinatorOptions = {
@@ -29,6 +29,8 @@ export type CoordinatorOptions = {
   limits?: Partial<Limits>;
   /** Proves that a caller of the payment service's `/complete` is one of our own services. */
   serviceSecret: string;
+  /** What an earlier run remembered, to go on with it. It is changed in place. */
+  state?: State;
 };
 
 /** The devnet's ICL and payment service over one state. Both apps answer `fetch`; nobody listens until they are served. */
@@ -48,7 +50,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const { log } = options;
   const ctx: Context = {
     ...options,
-    state: createState(),
+    state: options.state ?? createState(),
     limits: { ...defaultLimits, ...options.limits },
     events: createEvents((error) => log.error("a listener of the coordinator failed", { code: errorCode(error) })),
   };

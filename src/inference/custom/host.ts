@@ -103,9 +103,11 @@ function probeFailed(): BlfError {
 }
 
 function failed(error: unknown): BlfError {
+  // The module may have made up its error's code, of the prompt even: only those of the system are told.
+  const code = errorCode(error);
   return new BlfError({
     code: "BACKEND_FAILED",
-    message: `The custom backend failed (${errorCode(error)})`,
+    message: `The custom backend failed (${/^(E[A-Z0-9]+|ERR_[A-Z0-9_]+)$/.test(code) ? code : "INTERNAL"})`,
     hint: "What a module's error says is not shown, since it may quote the prompt. See its own records.",
   });
 }

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
-import { isPublicAddress } from "../../ipfs/redirect.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { BlfError } from "../../lib/errors.ts";
 import { type Fetch, isAllowedEndpoint, safeOrigin } from "../../lib/http.ts";
+import { isPublicAddress } from "../../lib/public-address.ts";
 import type { Secret } from "../../lib/secret.ts";
 import { protocolError, unreachable } from "./errors.ts";
 

@@ -7,9 +7,12 @@ import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobKey, JobRecord } from "../journal/job-record.ts";
 import { claimJob, endOfClaim } from "./claim.ts";
+import { withFailpoints } from "./failpoints.ts";
 import type { Job } from "./job.ts";
 import { runLeader, submitLeader } from "./leader.ts";
 import { runVerifier, submitVerifier } from "./verifier.ts";
+
+declare const BLF_TEST_BUILD: boolean | undefined;
 
 export type RunOptions = {
   /** Aborted when the node wants to end: nothing is then waited for that may never come. */
@@ -34,7 +37,8 @@ export async function runJob(
   ctx.metrics.running.inc();
   try {
     const job = { key, log, startedAt: started, modelDone };
-    await whenWritable(ctx, log, { signal, draining }, () => attempt(ctx, job, signal));
+    const own = typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD ? withFailpoints(ctx, key) : ctx;
+    await whenWritable(ctx, log, { signal, draining }, () => attempt(own, job, signal));
     ctx.metrics.jobs.inc({ role: key.role, outcome: "submitted", code: "" });
     log.info("job done", { ms: ctx.clock.now() - started });
   } catch (error) {

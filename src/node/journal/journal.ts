@@ -3,10 +3,13 @@ import type { Assignment } from "../../icl/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { BlfError } from "../../lib/errors.ts";
 import { createCommitmentLedger } from "./commitments.ts";
+import { withFailpoints } from "./failpoints.ts";
 import { columns, fromRow, type JobChange, type JobKey, type JobRecord, type Row } from "./job-record.ts";
 import { openDatabase } from "./open-database.ts";
 import { assertTransition, finishedStates, type JobState } from "./states.ts";
 import { createTransactionTable } from "./transactions.ts";
+
+declare const BLF_TEST_BUILD: boolean | undefined;
 
 export type Journal = {
   /** Writes down an assignment that is about to be claimed. False when this job and role are known already, if only by their commitment. */
@@ -77,7 +80,7 @@ export function openJournal(path: string, clock: Clock): Journal {
     db.query(sql).run(...(values as (string | number | Uint8Array | null)[]), key.taskId, key.role);
   };
 
-  return {
+  const journal: Journal = {
     begin: (assignment) => {
       let isNew = false;
       write(true, () => {
@@ -142,6 +145,7 @@ export function openJournal(path: string, clock: Clock): Journal {
       }),
     close: () => db.close(),
   };
+  return typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD ? withFailpoints(journal) : journal;
 }
 
 function unknownJob(key: JobKey): BlfError {

@@ -157,6 +157,7 @@ function notingScheduler(): Scheduler & { offered: string[]; room: boolean } {
     room: true,
     offer: (assignments: { jobId: string }[]) => void scheduler.offered.push(...assignments.map(({ jobId }) => jobId)),
     resume: () => {},
+    isDraining: () => false,
     hasRoom: () => scheduler.room,
     running: () => [],
     drain: async () => {},

@@ -1,0 +1,108 @@
+/**
+ * Makes what is published: for each platform the executable and its SBOM, and SHA256SUMS of them all. Every executable is built twice, the
+ * second time from a copy of the checkout in another directory, and must come out the same.
+ *
+ *   bun native/release.ts [--target linux-x64]... [--out dist/release]
+ */
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Target, targets } from "../src/inference/llama/platform.ts";
+import { type BuildResult, buildExecutable } from "./build.ts";
+import { packagesOf } from "./cross.ts";
+import { committedScripts, installScriptsIn, unexpectedScripts } from "./install-scripts.ts";
+import { lockedHashes } from "./lockfile.ts";
+import { platforms } from "./platforms.ts";
+import { sbomOf } from "./sbom.ts";
+
+export type ReleaseOptions = {
+  targets: readonly Target[];
+  /** The checkout. */
+  root: string;
+  /** Directory that is made anew. */
+  out: string;
+  print: (line: string) => void;
+};
+
+/** @throws Error when a build is not reproducible, or a package wants to run scripts that nobody looked at */
+export async function makeRelease({ targets: wanted, root, out, print }: ReleaseOptions): Promise<string[]> {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  const hashes = lockedHashes(root);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const elsewhere = copyOfCheckout(root);
+  try {
+    const files: string[] = [];
+    for (const target of wanted) {
+      const platform = platforms[target];
+      const started = performance.now();
+      checkScripts(packagesOf(platform, root), root);
+      // The base name of the file is part of its bytes, and people call it by this one.
+      const options = { platform, testFaults: false, print: () => {} };
+      const build = await buildExecutable({ ...options, root, out: join(out, target, "blindference") });
+      const again = await buildExecutable({
+        ...options,
+        root: elsewhere,
+        out: join(elsewhere, "dist", "blindference"),
+      });
+      assertSame(build, again, target);
+      const sbom = `${target}/blindference.cdx.json`;
+      const document = sbomOf({ version, platform, build, file: `${target}/blindference`, hashes });
+      writeFileSync(join(out, sbom), `${JSON.stringify(document, null, 2)}\n`);
+      files.push(`${target}/blindference`, sbom);
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      print(`${target}: ${build.bytes} bytes, ${build.packages.length} packages, twice the same in ${seconds} s`);
+    }
+    writeFileSync(join(out, "SHA256SUMS"), files.map((file) => `${sha256(join(out, file))}  ${file}\n`).join(""));
+    const scripts = Object.keys(committedScripts()).join(", ") || "none";
+    print(`packages with install scripts, none of which was run: ${scripts}`);
+    return files;
+  } finally {
+    rmSync(elsewhere, { recursive: true, force: true });
+  }
+}
+
+/** What a build reads, in another place; the packages as real files, since a link's path would be another one. */
+function copyOfCheckout(root: string): string {
+  const copy = mkdtempSync(join(tmpdir(), "blindference-release-"));
+  const cross = join("build", "cross");
+  for (const name of ["src", "native", "package.json", "bun.lock", "tsconfig.json", "node_modules", cross])
+    if (existsSync(join(root, name)))
+      cpSync(join(root, name), join(copy, name), { recursive: true, verbatimSymlinks: true });
+  return copy;
+}
+
+function checkScripts(packages: string, root: string): void {
+  const lock = readFileSync(join(root, "bun.lock"), "utf8");
+  const unexpected = unexpectedScripts(installScriptsIn(packages), committedScripts(), lock);
+  if (unexpected.length > 0) throw new Error(unexpected.join("\n"));
+}
+
+function assertSame(first: BuildResult, second: BuildResult, target: Target): void {
+  if (first.sha256 === second.sha256) return;
+  throw new Error(`${target}: two builds differ: ${first.sha256} and ${second.sha256}`);
+}
+
+function sha256(path: string): string {
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { target: { type: "string", multiple: true }, out: { type: "string" } } });
+  const root = resolve(import.meta.dir, "..");
+  const wanted = values.target?.map((name) => {
+    const target = targets.find((known) => known === name);
+    if (!target) throw new Error(`unknown target ${name}: choose one of ${targets.join(", ")}`);
+    return target;
+  });
+  await makeRelease({
+    targets: wanted ?? targets,
+    root,
+    out: resolve(values.out ?? join(root, "dist", "release")),
+    print: (line) => console.log(line),
+  });
+}
+
+if (import.meta.main) await main();

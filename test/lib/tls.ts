@@ -1,0 +1,22 @@
+/** A certificate for files.example and gateway.example that is trusted by nobody but these tests, and valid until 2126. */
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBsjCCAVigAwIBAgIUKQj5Nq1IQZtkiSyN0/hv332T9kYwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNZmlsZXMuZXhhbXBsZTAgFw0yNjExMjIyMjEwMTRaGA8yMTI2
+MTAyOTIyMTAxNFowGDEWMBQGA1UEAwwNZmlsZXMuZXhhbXBsZTBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABDAgwfyU6SInmWvtvxsO624cLkId9gW+wBiZ9DvY2RhS
+dDS+tpXA3RMBjb96HgwThBdjDi6i/iGW1myzG/7NZryjfjB8MB0GA1UdDgQWBBRJ
+n9PpfoUZ7YYFgda+wRpBtJaj/DAfBgNVHSMEGDAWgBRJn9PpfoUZ7YYFgda+wRpB
+tJaj/DAPBgNVHRMBAf8EBTADAQH/MCkGA1UdEQQiMCCCDWZpbGVzLmV4YW1wbGWC
+D2dhdGV3YXkuZXhhbXBsZTAKBggqhkjOPQQDAgNIADBFAiA67aCrciggAjfs2/qY
+dmW3itur1e6723wUA0rsv8TKYQIhAKLLrReDjVCS+lLrdD32TgKCW/GmhRLQDC6N
+RtpbT1GH
+-----END CERTIFICATE-----
+`;
+
+/** Its key, which is no secret. */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2SgfWr8DxccJ6kkK
+iO44BOhxncEA2FEnoheluWciZzehRANCAAQwIMH8lOkiJ5lr7b8bDutuHC5CHfYF
+vsAYmfQ72NkYUnQ0vraVwN0TAY2/eh4ME4QXYw4uov4hltZssxv+zWa8
+-----END PRIVATE KEY-----
+`;
