@@ -19,7 +19,7 @@ ENGINE ?=
 DEMO_FLAGS ?=
 FUZZ_FLAGS ?=
 
-.PHONY: sim build test lint demo bench fuzz clean format
+.PHONY: build test lint demo sim faults soak week bench fuzz clean format
 
 build: dist/blindference$(if $(TARGET),-$(TARGET))$(if $(ENGINE),-$(ENGINE))
 
@@ -52,6 +52,18 @@ demo: dist/blindference
 # The node in a simulated network, under faults that a seed decides: SIM_RUNS=2000 make sim, SEED=7 make sim.
 sim: node_modules/.installed
 	$(BUN) test/sim/run.ts
+
+# Nodes of the test build, killed with SIGKILL at every point of a job: FAULT_SEEDS=100 make faults.
+faults: dist/blindference-test
+	$(BUN) test/faults/run.ts
+
+# An hour of a devnet on which everything fails one time in ten: SOAK_MINUTES=10 SEED=7 make soak.
+soak: dist/blindference
+	$(BUN) test/soak/hour.ts
+
+# As many polls as a node makes in a week, and what its memory does meanwhile.
+week: node_modules/.installed
+	$(BUN) test/soak/week.ts
 
 bench: dist/blindference
 	$(BUN) test/bench/bench.ts

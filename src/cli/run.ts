@@ -1,13 +1,14 @@
 import type { Command } from "commander";
+import * as z from "zod/mini";
 import type { Config } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { protectMemory } from "../lib/protect-memory.ts";
 import { version } from "../lib/version.ts";
-import { type Daemon, startDaemon } from "../node/daemon.ts";
+import { type Daemon, type RunSummary, startDaemon } from "../node/daemon.ts";
 import { offeredModels } from "../node/models.ts";
 import { openSession } from "./session.ts";
-import { print, printTable } from "./ui/io.ts";
+import { print, printJson, printTable } from "./ui/io.ts";
 import { unlock } from "./wallet-session.ts";
 
 type Options = {
@@ -16,6 +17,22 @@ type Options = {
   statusPort?: string;
   ignoreOtherNode?: boolean;
   passwordStdin?: boolean;
+  json?: boolean;
+};
+
+const time = z.iso.datetime();
+
+/** The documents of `--json`, by command. */
+export const outputs: Record<string, z.ZodMiniType> = {
+  /** Printed when the node has ended. */
+  run: z.strictObject({
+    ok: z.literal(true),
+    address: z.string(),
+    startedAt: time,
+    endedAt: time,
+    /** Of this run alone. */
+    jobs: z.strictObject({ submitted: z.int(), failed: z.int() }),
+  }),
 };
 
 export function register(program: Command): void {
@@ -29,6 +46,7 @@ export function register(program: Command): void {
     .option("--status-port <port>", "port of the status server on 127.0.0.1, 0 for none")
     .option("--ignore-other-node", "start although another node may be working with this key, which gets both slashed")
     .option("--password-stdin", "read the keystore's password from standard input")
+    .option("--json", "print one JSON document when the node has ended")
     .action(run);
 }
 
@@ -39,6 +57,11 @@ async function run(options: Options): Promise<void> {
   const stop = stopRequest();
   const { requested, forced } = stop;
   const { ignoreOtherNode = false } = options;
+  const startedAt = new Date().toISOString();
+  const report = (jobs: RunSummary) => {
+    const endedAt = new Date().toISOString();
+    if (options.json) printJson({ ok: true, address: wallet.address, startedAt, endedAt, jobs });
+  };
   let daemon: Daemon;
   const fatal: unknown[] = [];
   try {
@@ -57,12 +80,13 @@ async function run(options: Options): Promise<void> {
   } catch (error) {
     if (error !== requested.reason) throw error;
     session.log.info("node stopped before it was ready");
-    return;
+    return report({ submitted: 0, failed: 0 });
   }
-  if (process.stdout.isTTY) printBanner(session.config, wallet.address);
+  if (process.stdout.isTTY && !options.json) printBanner(session.config, wallet.address);
   if (!requested.aborted) await new Promise((resolve) => requested.addEventListener("abort", resolve, { once: true }));
-  await daemon.stop(forced);
+  const jobs = await daemon.stop(forced);
   if (fatal.length > 0) throw fatal[0];
+  report(jobs);
 }
 
 /** What a person who started the node in a terminal wants to know, once. */

@@ -39,12 +39,15 @@ export type DaemonOptions = StartOptions & {
   onDrain?: () => void;
 };
 
+/** How many jobs of this run ended, and how. */
+export type RunSummary = { submitted: number; failed: number };
+
 export type Daemon = {
   /**
    * Takes no new jobs, finishes the running ones within their deadlines, sends a last heartbeat and ends.
    * @param force aborts the running jobs; they go on after the next start if their deadline allows
    */
-  stop(force: AbortSignal): Promise<void>;
+  stop(force: AbortSignal): Promise<RunSummary>;
 };
 
 /**
@@ -92,12 +95,20 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         await started.stop(force);
         await close();
         log.info("node stopped");
+        return summarise(ctx);
       },
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function summarise({ metrics }: NodeContext): Promise<RunSummary> {
+  const summary = { submitted: 0, failed: 0 };
+  for (const { labels, value } of (await metrics.jobs.get()).values)
+    summary[labels.outcome === "submitted" ? "submitted" : "failed"] += value;
+  return summary;
 }
 
 /** Looks into the head of every model file, so that a broken one ends the start and not a job that was claimed. */

@@ -2,6 +2,7 @@ import type { Assignment } from "../icl/wire.ts";
 import type { NodeContext } from "./context.ts";
 import { outputIsSafe, runJob } from "./jobs/run-job.ts";
 import type { JobKey, JobRecord } from "./journal/job-record.ts";
+import { reasonTooSlow } from "./pace.ts";
 
 export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
 
@@ -54,7 +55,8 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
   /** Why this node does not take an assignment, or undefined. */
   const refusal = (assignment: Assignment): string | undefined => {
     if (!ctx.inference.canServe(assignment.modelId)) return "this node does not serve the model, or it is unhealthy";
-    return assignment.role === "leader" ? reasonNotToLead(ctx) : undefined;
+    const gap = assignment.role === "leader" ? reasonNotToLead(ctx) : undefined;
+    return gap ?? reasonTooSlow(ctx, assignment.role, assignment.modelId);
   };
 
   const start = (key: JobKey, modelId: string, usesModel: boolean): void => {

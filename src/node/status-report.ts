@@ -5,6 +5,7 @@ import type { CertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
 import type { ModelReport } from "./inference.ts";
 import type { LoopState } from "./loops/loop.ts";
+import { reasonTooSlow } from "./pace.ts";
 import { type RunningJob, reasonNotToLead, type Scheduler } from "./scheduler.ts";
 
 /** What `/status` and `blindference status` show. Holds nothing secret. Times are ISO-8601 UTC. */
@@ -98,6 +99,10 @@ function findProblems({ ctx, certificate, scheduler, loops, startedAt, waitingFo
   if (ctx.inference.models().length === 0) problems.push("no model is configured");
   for (const { id, health } of ctx.inference.describe())
     if (health.status === "unhealthy") problems.push(`model ${id} is unhealthy: ${health.detail}`);
+    else {
+      const slow = reasonTooSlow(ctx, "leader", id) ?? reasonTooSlow(ctx, "verifier", id);
+      if (slow) problems.push(`model ${id} is too slow here: ${slow}`);
+    }
   return problems;
 }
 

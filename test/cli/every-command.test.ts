@@ -24,14 +24,13 @@ const log = createLogger({ level: "error", format: "text", clock: systemClock, w
 
 /** Commands that print no JSON document, each with the reason. */
 const exceptions: Record<string, string> = {
-  run: "runs until it is stopped and writes a log, not a result",
   ...(hasEngines
     ? {}
     : { "models engine install": "has no engine for this platform", "models engine remove": "has none to remove" }),
 };
 
 /** Commands with a test of their own below. */
-const longRunning = ["devnet", "demo"];
+const longRunning = ["devnet", "demo", "drain", "run"];
 
 type Run = { args?: string[]; env?: Record<string, string>; stdin?: string };
 
@@ -63,7 +62,7 @@ beforeAll(async () => {
       ["staking", "stake", "1000"],
     ])
       expect((await runCli([...args, "--json"], { env })).code).toBe(0);
-  daemons = await Promise.all(running.map(({ env }) => startDaemonProcess(env)));
+  daemons = await Promise.all(running.map(({ env }) => startDaemonProcess(env, ["--json"])));
 });
 
 afterAll(async () => {
@@ -249,6 +248,16 @@ test.each(Object.keys(runs))("%s --json prints one document of its schema", asyn
 test("devnet --json prints its document and runs until it is stopped", async () => {
   const schema = (await schemas())["devnet"];
   documentOf("devnet", schema, await runLong(["devnet", "--port-base", "0", "--json"], { stop: true }));
+});
+
+test("drain --json prints its document, and run --json one of what the node did", async () => {
+  const known = await schemas();
+  const drain = await runCli(["drain", "--wait", "--json"], { env: running[0]!.env });
+  expect(documentOf("drain", known["drain"], drain)).toMatchObject({ ended: true });
+  const { code, stdout } = await daemons[0]!.stop();
+  const document = documentOf("run", known["run"], { code, stdout, stderr: "" });
+  // Of the job that was bought with `infer` each of the two nodes had a part.
+  expect(document).toMatchObject({ address: running[0]!.address, jobs: { submitted: 1, failed: 0 } });
 });
 
 test("demo --json prints one document of its schema", async () => {

@@ -11,6 +11,9 @@ import type { SimStorage } from "./storage.ts";
 import { openNow } from "./subtle.ts";
 import { isExcused, type World } from "./world.ts";
 
+/** The longest that the model takes (test/sim/model.ts), with what its clock may be wrong, in milliseconds. */
+const slowestAnswerMs = 25_000;
+
 export type Verdict = { submitted: number; failed: Record<string, number> };
 
 export type Evidence = {
@@ -76,6 +79,10 @@ function judgeFailure({ world, nodes }: Evidence, job: SimJob, seat: SimSeat, re
       const waitsForLeader = seat.role === "verifier" && (job.result?.at ?? Number.POSITIVE_INFINITY) > late;
       return isTime && !waitsForLeader ? "there was time" : undefined;
     }
+    case "CLAIM_TOO_SHORT":
+      return (record.claimDeadline ?? 0) * 1000 - (record.updatedAt - node.clockOffset()) < slowestAnswerMs
+        ? undefined
+        : "there was time";
     case "LEADER_SILENT": {
       const heard = facts.statusHeard.get(`${seat.node} ${job.taskId}`) ?? [];
       const recent = heard.filter(({ at }) => at > record.updatedAt - node.clockOffset() - 35_000);

@@ -5,6 +5,7 @@ import { BlfError, errorCode } from "../../lib/errors.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobRecord } from "../journal/job-record.ts";
+import { learnClaimLife } from "../pace.ts";
 import { mayPass } from "./job.ts";
 
 /** Time kept free before the claim's deadline for the last request to arrive, in milliseconds. */
@@ -91,6 +92,8 @@ function accept(ctx: NodeContext, record: JobRecord, claim: Claim): Claim {
       hint: "The requester has not stored the key for this node: nothing to do here.",
     });
   rememberOffset(ctx);
+  if (record.claimDeadline === undefined)
+    learnClaimLife(ctx, claim.claimDeadline * 1000 + (ctx.icl.clockOffset() ?? 0) - ctx.clock.now());
   if (record.state === "assigned") {
     ctx.journal.advance(record, "claimed", { claimDeadline }, { durable: true });
     record.state = "claimed";

@@ -1,7 +1,9 @@
 import type { Generation } from "../../inference/backend.ts";
-import { errorCode } from "../../lib/errors.ts";
+import { BlfError, errorCode } from "../../lib/errors.ts";
 import { hasFault } from "../../lib/faults.ts";
 import type { NodeContext } from "../context.ts";
+import { fastestAnswerMs, learnPace } from "../pace.ts";
+import { endOfClaim } from "./claim.ts";
 import { type Job, step } from "./job.ts";
 
 export type GenerateJobOptions = {
@@ -10,8 +12,8 @@ export type GenerateJobOptions = {
 };
 
 /**
- * Runs the model. A job that made the engine crash is remembered, and never run on this node again.
- * @throws BlfError `ENGINE_*`, `MODEL_*`
+ * Runs the model, if there is time for it. A job that made the engine crash is remembered, and never run on this node again.
+ * @throws BlfError `CLAIM_TOO_SHORT`, `ENGINE_*`, `MODEL_*`
  */
 export async function generate(
   ctx: NodeContext,
@@ -20,8 +22,10 @@ export async function generate(
   signal: AbortSignal,
   { keepsModel = false }: GenerateJobOptions = {},
 ): Promise<Generation> {
+  const { modelId } = job.record;
+  const began = ctx.clock.now();
   try {
-    const { modelId } = job.record;
+    assertTime(ctx, job);
     const generation = await step(ctx, job, "generate", signal, (s) =>
       ctx.inference.generate({ modelId, prompt }, { signal: s }),
     );
@@ -35,10 +39,24 @@ export async function generate(
     return hasFault("wrong-answer") ? { ...generation, text: `${generation.text} (wrong)` } : generation;
   } catch (error) {
     rememberCrash(ctx, job, error);
+    if (errorCode(error) === "DEADLINE_PASSED")
+      learnPace(ctx, job.record, { modelMs: ctx.clock.now() - began, restMs: began - job.startedAt });
     throw error;
   } finally {
     if (!keepsModel) job.modelDone();
   }
+}
+
+/** Gives up what cannot be finished any more: the model is of better use to the next job. */
+function assertTime(ctx: NodeContext, { key, record, claim }: Job): void {
+  const rest = endOfClaim(ctx, claim.claimDeadline) - ctx.clock.now();
+  const fastest = fastestAnswerMs(ctx, key.role, record.modelId);
+  if (rest >= fastest) return;
+  throw new BlfError({
+    code: "CLAIM_TOO_SHORT",
+    message: `Only ${Math.max(0, Math.round(rest / 1000))} s of the claim are left, and the model needs ${Math.round(fastest / 1000)} s at least`,
+    hint: "Use a smaller model or a faster machine, or lower max_concurrent_jobs.",
+  });
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobKey, JobRecord } from "../journal/job-record.ts";
+import { learnPace } from "../pace.ts";
 import { claimJob, endOfClaim } from "./claim.ts";
 import { withFailpoints } from "./failpoints.ts";
 import type { Job } from "./job.ts";
@@ -109,8 +110,14 @@ function continueFrom(ctx: NodeContext, job: Job, signal: AbortSignal): Promise<
     case "committed":
       return leader ? submitLeader(ctx, job, signal) : submitVerifier(ctx, job, signal);
     default:
-      return leader ? runLeader(ctx, job, signal) : runVerifier(ctx, job, signal);
+      return doWhole(ctx, job, signal);
   }
+}
+
+async function doWhole(ctx: NodeContext, job: Job, signal: AbortSignal): Promise<void> {
+  await (job.key.role === "leader" ? runLeader(ctx, job, signal) : runVerifier(ctx, job, signal));
+  const { generate = 0, total = 0, "wait-for-leader": waited = 0 } = job.record.timings;
+  learnPace(ctx, job.record, { modelMs: generate, restMs: Math.max(0, total - generate - waited) });
 }
 
 /** Whether only submission is left, which needs neither the prompt nor another claim. */
