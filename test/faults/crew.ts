@@ -98,6 +98,8 @@ async function liveAndDie(
     if (wasKilled === false) next.played.oddities.push(`${node.name} ended by itself`);
     life.kill();
     await life.ended;
+    // The next life is another one.
+    world.gate.watch(node.name, () => false);
     await Bun.sleep(kill.pauseMs);
   }
   const life = node.live(undefined);
