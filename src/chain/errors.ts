@@ -8,7 +8,7 @@ import {
   UnknownRpcError,
 } from "viem";
 import { BlfError } from "../lib/errors.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 
 const rpcHint = "Check rpc_url (BLF_RPC_URL) and the network, and try again.";
 

@@ -6,7 +6,7 @@ import { takeSecrets } from "../config/secrets.ts";
 import { runDemo } from "../devnet/demo/demo.ts";
 import { demoText } from "../devnet/demo/report.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
 import { print, printJson, stderrLogger } from "./ui/io.ts";
 

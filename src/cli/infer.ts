@@ -6,7 +6,7 @@ import { createRequesterClient } from "../icl/requester.ts";
 import { createDownloader } from "../ipfs/download.ts";
 import { systemClock } from "../lib/clock.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import { deposit } from "../requester/deposit.ts";
 import { infer } from "../requester/infer.ts";
 import { openSession, requireAddress } from "./session.ts";

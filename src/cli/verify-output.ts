@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import * as z from "zod/mini";
 import type { Verification } from "../inference/llama/transcript.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import { openSession } from "./session.ts";
 import { interruptSignal } from "./ui/interrupt.ts";
 import { print, printJson, printTable } from "./ui/io.ts";

@@ -1,6 +1,5 @@
 import { BlfError } from "../lib/errors.ts";
 import { parseJson } from "../lib/json.ts";
-import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
 import { type ConfigFile, configGroups, configKeys } from "./schema.ts";
 import { secretVariables } from "./secrets.ts";
@@ -128,7 +127,7 @@ function unknownVariable(name: string, known: string[]): BlfError {
   const suggestion = closest(name, known);
   return new BlfError({
     code: "CONFIG_UNKNOWN_VARIABLE",
-    message: `The environment has the unknown variable ${printable(name)}`,
-    hint: suggestion ? `Did you mean ${suggestion}?` : `Unset it: unset ${printable(name)}`,
+    message: `The environment has the unknown variable ${name}`,
+    hint: suggestion ? `Did you mean ${suggestion}?` : `Unset it: unset ${name}`,
   });
 }

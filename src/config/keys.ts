@@ -1,6 +1,5 @@
 import { BlfError, exitCodes } from "../lib/errors.ts";
 import { safeOrigin } from "../lib/http.ts";
-import { printable } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
 import { keyDescriptions } from "./descriptions.ts";
 import { type Kind, parseValue, readEnvironment, variables } from "./environment.ts";
@@ -37,7 +36,7 @@ export function findKey(name: string): KeyInfo {
   );
   throw new BlfError({
     code: "CONFIG_UNKNOWN_KEY",
-    message: `There is no key "${printable(name)}"`,
+    message: `There is no key "${name}"`,
     hint: suggestion ? `Did you mean "${suggestion}"?` : "Run `blindference config list` to see the keys.",
     exitCode: exitCodes.usage,
   });

@@ -5,7 +5,7 @@ import type * as z from "zod/mini";
 import { BlfError, errorCode, exitCodes } from "../lib/errors.ts";
 import { fileError } from "../lib/files.ts";
 import { parseJson } from "../lib/json.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import { closest } from "../lib/suggest.ts";
 import { readEnvironment } from "./environment.ts";
 import { networks } from "./networks.ts";

@@ -11,7 +11,7 @@ import {
   readJson,
 } from "../lib/http.ts";
 import { stringifyJson } from "../lib/json.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import { retry } from "../lib/retry.ts";
 import { readRetryAfter } from "../lib/retry-after.ts";
 import type { ClockOffset } from "./clock-offset.ts";

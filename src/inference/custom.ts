@@ -1,7 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { BlfError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { printable } from "../lib/log.ts";
 import { selfCommand } from "../lib/self.ts";
 import type { Backend, BackendHealth } from "./backend.ts";
 import type {
@@ -132,18 +131,17 @@ export async function within<T>(
 export function timedOut(path: string, ms: number, what: string): BlfError {
   return new BlfError({
     code: "BACKEND_TIMEOUT",
-    message: `The backend module ${printable(path)} took longer than ${ms / 1000} s to ${what}`,
+    message: `The backend module ${path} took longer than ${ms / 1000} s to ${what}`,
     hint: "Move slow work out of the module's top level into `generate`, whose trial `models add --timeout` allows more.",
   });
 }
 
 function errorsOf(path: string): SupervisorErrors {
-  const named = printable(path);
   return {
     startFailed: (reason, cause) =>
       new BlfError({
         code: "BACKEND_START_FAILED",
-        message: `The process of the backend module ${named} did not start: ${reason}`,
+        message: `The process of the backend module ${path} did not start: ${reason}`,
         hint: "Check free memory and the number of processes that this user may have.",
         retryable: true,
         cause,
@@ -151,13 +149,13 @@ function errorsOf(path: string): SupervisorErrors {
     crashed: (how) =>
       new BlfError({
         code: "BACKEND_CRASHED",
-        message: `The backend module ${named} ended its process (${how})`,
+        message: `The backend module ${path} ended its process (${how})`,
         hint: "A module must not call process.exit; native code that it uses may have crashed.",
       }),
     closed: () =>
       new BlfError({
         code: "BACKEND_CLOSED",
-        message: `The backend module ${named} was shut down`,
+        message: `The backend module ${path} was shut down`,
         hint: "Start the node again.",
         retryable: true,
       }),

@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** Exit codes of the executable; 75 is EX_TEMPFAIL of sysexits.h. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, notInitialised: 3, authentication: 4, tryAgain: 75 } as const;
 
@@ -16,7 +18,10 @@ export type BlfErrorParameters = {
   cause?: unknown;
 };
 
-/** Every error that may reach a person. Anything else that does is a bug. */
+/**
+ * Every error that may reach a person. Anything else that does is a bug. What it quotes may come from anywhere: whatever could move a
+ * terminal's cursor becomes visible.
+ */
 export class BlfError extends Error {
   override readonly name = "BlfError";
   readonly code: string;
@@ -25,9 +30,9 @@ export class BlfError extends Error {
   readonly exitCode: ExitCode;
 
   constructor(parameters: BlfErrorParameters) {
-    super(parameters.message, { cause: parameters.cause });
+    super(printable(parameters.message), { cause: parameters.cause });
     this.code = parameters.code;
-    this.hint = parameters.hint;
+    this.hint = printable(parameters.hint);
     this.retryable = parameters.retryable ?? false;
     this.exitCode = parameters.exitCode ?? (this.retryable ? exitCodes.tryAgain : exitCodes.failed);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { printable } from "./printable.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -56,14 +57,6 @@ export type LoggerOptions = {
   /** Takes one line without its end. */
   write(line: string): void;
 };
-
-/** Characters that could move a terminal's cursor or forge a second line become visible escapes. */
-export function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
 
 export function createLogger(options: LoggerOptions, base: LogFields = {}): Logger {
   const threshold = logLevels.indexOf(options.level);

@@ -1,7 +1,7 @@
 import type { Address } from "viem";
 import type { PaymentJob } from "../icl/requester.ts";
 import { BlfError, isRetryable } from "../lib/errors.ts";
-import { printable } from "../lib/log.ts";
+import { printable } from "../lib/printable.ts";
 import type { RequesterContext } from "./context.ts";
 
 /** PROTOCOL.md 10: clients poll every 3 s, 120 times; here the first polls come sooner. */

@@ -46,3 +46,10 @@ test("only our own errors that say so are retried", () => {
   expect(isRetryable(Object.assign(new Error("x"), { retryable: true }))).toBe(false);
   expect(isRetryable(undefined)).toBe(false);
 });
+
+test("what an error quotes cannot move a terminal's cursor or forge a second line", () => {
+  const nasty = "a\u001b[2Jb\nc\u007fd\u009be\u202ef\u2028g";
+  const { message, hint } = new BlfError({ code: "X", message: `no ${nasty}`, hint: `try ${nasty}` });
+  const visible = "a\\u001b[2Jb\\u000ac\\u007fd\\u009be\\u202ef\\u2028g";
+  expect([message, hint]).toEqual([`no ${visible}`, `try ${visible}`]);
+});

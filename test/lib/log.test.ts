@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger, type LogFormat, type LogLevel, logLevels, printable } from "../../src/lib/log.ts";
+import { createLogger, type LogFormat, type LogLevel, logLevels } from "../../src/lib/log.ts";
+import { printable } from "../../src/lib/printable.ts";
 import { jumpingClock } from "./jumping-clock.ts";
 
 function recorder(level: LogLevel, format: LogFormat) {

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { Continuation, Divergence, Row } from "../../inference/determinism/row.ts";
 import { determinismClassHash } from "../../inference/llama/determinism-class.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { count as counted } from "../ui/format.ts";
 import { print, printColumns, printJson, printTable } from "../ui/io.ts";
 import type { Measurement } from "./measure.ts";

@@ -2,7 +2,7 @@ import { type Config, configPath, expandPath, readConfigFile } from "../../confi
 import { updateConfigFile } from "../../config/save.ts";
 import type { ConfigFile } from "../../config/schema.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { customBackendEntries } from "../../node/custom-backends.ts";
 
 /** What config.json itself says, without defaults and environment: changes are made to this. */

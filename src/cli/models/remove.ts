@@ -6,7 +6,6 @@ import type { ConfigFile } from "../../config/schema.ts";
 import { readCatalogue, writeCatalogue } from "../../inference/custom/catalogue.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
 import { fileError } from "../../lib/files.ts";
-import { printable } from "../../lib/log.ts";
 import { closest } from "../../lib/suggest.ts";
 import { customBackendEntries } from "../../node/custom-backends.ts";
 import { localModels } from "../../node/models.ts";
@@ -123,7 +122,7 @@ function unknown(config: Config, what: string): BlfError {
   const suggestion = closest(what, known);
   return new BlfError({
     code: "MODEL_UNKNOWN",
-    message: `There is no local model and no backend ${printable(what)}`,
+    message: `There is no local model and no backend ${what}`,
     hint: suggestion ? `Did you mean ${suggestion}?` : "Run `blindference models list` to see what there is.",
     exitCode: exitCodes.usage,
   });

@@ -1,6 +1,6 @@
 import { systemClock } from "../../lib/clock.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { closest } from "../../lib/suggest.ts";
 import { describeCustomBackends } from "../../node/custom-backends.ts";
 import { createInference, type Inference } from "../../node/inference.ts";
@@ -74,7 +74,7 @@ export function chooseModel(inference: Inference, wanted: string | undefined, ba
   if (backend !== undefined && !names.includes(backend))
     throw new BlfError({
       code: "BACKEND_UNKNOWN",
-      message: `No backend ${printable(backend)} has a model here`,
+      message: `No backend ${backend} has a model here`,
       hint: names.length > 0 ? `These have: ${names.join(", ")}.` : "Run `blindference models list`.",
       exitCode: exitCodes.usage,
     });
@@ -85,7 +85,7 @@ export function chooseModel(inference: Inference, wanted: string | undefined, ba
     const suggestion = closest(wanted, ids);
     throw new BlfError({
       code: "MODEL_UNKNOWN",
-      message: `${backend ? `The backend ${backend}` : "No backend"} serves ${backend ? "no" : "the"} model ${printable(wanted)}`,
+      message: `${backend ? `The backend ${backend}` : "No backend"} serves ${backend ? "no" : "the"} model ${wanted}`,
       hint: suggestion ? `Did you mean ${suggestion}?` : "Run `blindference models list` to see the models.",
       exitCode: exitCodes.usage,
     });

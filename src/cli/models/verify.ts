@@ -5,7 +5,6 @@ import { createManifest } from "../../inference/pull/manifest.ts";
 import { defaultChunkSize } from "../../inference/pull/pull.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
-import { printable } from "../../lib/log.ts";
 import { closest } from "../../lib/suggest.ts";
 import { localModels } from "../../node/models.ts";
 import { openSession } from "../session.ts";
@@ -83,7 +82,7 @@ function unknown(id: string, known: string[]): BlfError {
   const suggestion = closest(id, known);
   return new BlfError({
     code: "MODEL_UNKNOWN",
-    message: `There is no local model ${printable(id)}`,
+    message: `There is no local model ${id}`,
     hint: suggestion ? `Did you mean ${suggestion}?` : "Run `blindference models list` to see the models.",
     exitCode: exitCodes.usage,
   });

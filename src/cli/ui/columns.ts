@@ -1,4 +1,4 @@
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { paint } from "./style.ts";
 import type { TableOptions } from "./table.ts";
 

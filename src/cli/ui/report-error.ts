@@ -1,5 +1,5 @@
 import { BlfError, errorCode, exitCodes } from "../../lib/errors.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { writeError, writeOut } from "./streams.ts";
 
 /** What a person sees of an error: what happened, what to do, and the code to search for. */

@@ -1,4 +1,4 @@
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { paint, type Tone } from "./style.ts";
 
 /** `name  value`; a row without a name goes on with the one above it. */

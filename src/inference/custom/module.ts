@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod/mini";
 import { BlfError, errorCode } from "../../lib/errors.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import type { Backend } from "./sdk-types.ts";
 
 /** Names of the backends that are built in: an operator must be able to tell them from others. */
@@ -68,7 +68,7 @@ export function notFound(path: string): BlfError {
   const isPython = /^\w+(\.\w+)+:\w+$/.test(path);
   return new BlfError({
     code: "BACKEND_NOT_FOUND",
-    message: `There is no backend module ${printable(path)}`,
+    message: `There is no backend module ${path}`,
     hint: isPython
       ? "Dotted Python paths belong to the original node: write the backend in TypeScript or JavaScript."
       : "Give the path of a .ts or .js file, or the name of a package that is installed in the current directory.",
@@ -79,7 +79,7 @@ export function notFound(path: string): BlfError {
 function importFailed(path: string, error: unknown): BlfError {
   return new BlfError({
     code: "BACKEND_IMPORT_FAILED",
-    message: `The backend module ${printable(path)} cannot be imported: ${describeForeign(error)}`,
+    message: `The backend module ${path} cannot be imported: ${describeForeign(error)}`,
     hint: "Correct the module; packages that it imports must be installed beside it.",
   });
 }
@@ -87,7 +87,7 @@ function importFailed(path: string, error: unknown): BlfError {
 export function shapeInvalid(path: string, what: string): BlfError {
   return new BlfError({
     code: "BACKEND_SHAPE_INVALID",
-    message: `The backend module ${printable(path)} has the wrong shape: ${what}`,
+    message: `The backend module ${path} has the wrong shape: ${what}`,
     hint: "Export default { name, models: [ids], generate({ modelId, prompt }, { signal }) }, with `probe` if you like.",
   });
 }

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { Clock } from "../../lib/clock.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
-import { printable } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { httpError, protocolError } from "./errors.ts";
 import { withRetries } from "./remote.ts";
 import { type Transport, urlRefused } from "./transport.ts";

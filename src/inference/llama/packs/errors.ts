@@ -1,10 +1,9 @@
 import { BlfError, exitCodes } from "../../../lib/errors.ts";
-import { printable } from "../../../lib/log.ts";
 
 export function engineUnknown(engine: string, known: readonly string[]): BlfError {
   return new BlfError({
     code: "ENGINE_PACK_UNKNOWN",
-    message: `There is no engine ${printable(engine)}`,
+    message: `There is no engine ${engine}`,
     hint: `Choose one of ${known.join(", ")}.`,
     exitCode: exitCodes.usage,
   });
