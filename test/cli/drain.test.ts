@@ -74,7 +74,9 @@ describe("a node with a running job", () => {
       });`;
     writeFileSync(join(directory.path, "patient.ts"), waiting);
   });
+  const started: Awaited<ReturnType<typeof startDaemonProcess>>[] = [];
   afterAll(async () => {
+    for (const daemon of started) daemon.signal("SIGKILL");
     await devnet.stop();
     directory[Symbol.dispose]();
   });
@@ -93,7 +95,9 @@ describe("a node with a running job", () => {
       ["staking", "stake", "1000"],
     ])
       expect((await runCli([...args, "--json"], { env })).code).toBe(0);
-    return { address, node, env, ...(await startDaemonProcess(env)) };
+    const daemon = await startDaemonProcess(env);
+    started.push(daemon);
+    return { address, node, env, ...daemon };
   };
 
   test("finishes it, takes no other one, and ends with 0", async () => {
@@ -111,19 +115,20 @@ describe("a node with a running job", () => {
       timeoutMs: 60_000,
     });
 
-    expect(await drain({ env: leader.env })).toMatchObject({ running: 1, ended: false });
+    const ended = drain({ env: leader.env }, "--wait");
+    await until("the node has been asked", () => leader.log().includes('"message":"draining: '), { timeoutMs: 30_000 });
     const late = new AbortController();
     const second = ask("mock-model", "too late", AbortSignal.any([signal, late.signal])).catch(() => "unanswered");
     await until("the other node has claimed the second job", () => claims(verifier.log()) === 2, { timeoutMs: 60_000 });
-    // Asked again it says the same: the job still runs.
+    // Asked again it says that the job still runs.
     expect(await drain({ env: leader.env })).toMatchObject({ running: 1, ended: false });
     writeFileSync(go, "");
-    expect(await drain({ env: leader.env }, "--wait")).toMatchObject({ ended: true });
+    expect(await ended).toMatchObject({ running: 1, ended: true });
 
     expect((await first).answer).toBe("WAIT FOR ME");
-    const ended = await leader.stop();
-    expect(ended.code).toBe(0);
-    expect(claims(ended.log)).toBe(1);
+    const { code, log } = await leader.stop();
+    expect(code).toBe(0);
+    expect(claims(log)).toBe(1);
     late.abort();
     expect(await second).toBe("unanswered");
     // Its job has no leader any more: only a second signal makes the verifier give it up.
