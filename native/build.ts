@@ -7,6 +7,7 @@ import { type GpuEngine, gpuEngines, gpuPackages } from "../src/inference/llama/
 import { hostTarget, targets } from "../src/inference/llama/platform.ts";
 import { packagesOf } from "./cross.ts";
 import { installEngine } from "./engines.ts";
+import { inDirectory } from "./in-directory.ts";
 import { embedLicences } from "./licences/embed.ts";
 import { type Gathered, gatherLicences } from "./licences/gather.ts";
 import { cachedPack, gpuPackContent, packContent } from "./pack.ts";
@@ -66,10 +67,9 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
       systemLibraries: header.files.filter(({ role }) => role === "runtime").map(({ name }) => name),
       gpuPackages: options.engine ? gpuPackages(options.engine, platform.target) : [],
     });
-    const result = await Bun.build({
+    const config: Bun.BuildConfig = {
       ...bundle,
-      plugins: [...(bundle.plugins ?? []), embedLicences(gathered.licences, staging)],
-      bytecode: true,
+      plugins: [...(bundle.plugins ?? []), embedLicences(gathered.licences, join(root, "build", "packs"))],
       compile: {
         target: platform.bunTarget,
         executablePath: runtime,
@@ -80,7 +80,8 @@ export async function buildExecutable(options: BuildOptions): Promise<BuildResul
         // Plug-ins of users import packages by their package.json.
         autoloadPackageJson: true,
       },
-    });
+    };
+    const result = await inDirectory(root, () => Bun.build(config));
     if (!result.success) throw new AggregateError(result.logs, "the sources do not bundle");
     chmodSync(staged, 0o755);
     const content = readFileSync(staged);

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { BuildConfig } from "bun";
 import type { GpuPackage } from "../../src/inference/llama/packs/gpu-packages.ts";
 import type { LicencePart, Licences } from "../../src/licences/licences.ts";
@@ -41,7 +41,7 @@ export type Gathered = { licences: Licences; packages: BundledPackage[] };
  */
 export async function gatherLicences(options: GatherOptions): Promise<Gathered> {
   const { root, packages } = options;
-  const sources = await bundledPackages(root, options.bundle);
+  const sources = await bundledPackages(options.bundle);
   const platform = [options.runtimePackage, options.llamaPackage].map((name) =>
     packageAt(join(packages, "node_modules", name)),
   );
@@ -85,14 +85,15 @@ const cudaNotice = `These libraries hold parts of NVIDIA's CUDA Toolkit, whose l
 https://docs.nvidia.com/cuda/eula/index.html`;
 
 /** The packages of which something is in the bundle, each version once. */
-async function bundledPackages(root: string, bundle: BuildConfig): Promise<BundledPackage[]> {
+async function bundledPackages(bundle: BuildConfig): Promise<BundledPackage[]> {
   const { success, logs, metafile } = await Bun.build({ ...bundle, metafile: true });
   if (!success || !metafile) throw new AggregateError(logs, "the sources do not bundle");
   const directories = new Set<string>();
   for (const { inputs } of Object.values(metafile.outputs))
     for (const path of Object.keys(inputs)) {
-      const directory = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0];
-      if (directory) directories.add(join(root, directory));
+      // Relative to where the build was started, if anything.
+      const directory = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(resolve(path))?.[0];
+      if (directory) directories.add(directory);
     }
   const found = new Map<string, BundledPackage>();
   for (const directory of directories) {
