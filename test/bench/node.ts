@@ -3,6 +3,7 @@ import type { Subprocess } from "bun";
 import { type Address, getAddress } from "viem";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { password, until } from "../e2e/network.ts";
+import { freePort } from "../helpers/free-port.ts";
 import type { DevnetProcess } from "./network.ts";
 
 export type BenchNode = {
@@ -80,14 +81,6 @@ async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: stri
     rest = lines.pop()!;
     for (const line of lines) onLine(line);
   }
-}
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }
 
 /** Memory that a process holds, in MB (10^6 bytes), of one kind: all of it, its own, or pages of files. */

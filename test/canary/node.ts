@@ -7,7 +7,7 @@ import { Secret } from "../../src/lib/secret.ts";
 import { encryptKeystore } from "../../src/wallet/keystore.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
-import { freePort } from "../cli/daemon.ts";
+import { freePort } from "../helpers/free-port.ts";
 import { until } from "../helpers/until.ts";
 import { filesBelow, type Place, processPlaces, processTree } from "./search.ts";
 import { canaryToken, canaryWord, carelessBackend } from "./secrets.ts";

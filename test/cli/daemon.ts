@@ -46,11 +46,3 @@ export async function startDaemonProcess(env: Record<string, string>, args: stri
   }
   return { log: () => log, signal: (name: NodeJS.Signals) => child.kill(name), stop };
 }
-
-/** A port that was free a moment ago. */
-export function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
-}

@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { freePort, startDaemonProcess } from "./daemon.ts";
+import { freePort } from "../helpers/free-port.ts";
+import { startDaemonProcess } from "./daemon.ts";
 import { address, nodeDirectory } from "./node-directory.ts";
 import { interrupt, runOnTerminal } from "./terminal.ts";
 

@@ -28,6 +28,7 @@ import { writeKeystore } from "../../src/wallet/keystore-file.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { walletFromPrivateKey } from "../../src/wallet/wallet.ts";
 import { captureLog } from "../helpers/capture-log.ts";
+import { freePort } from "../helpers/free-port.ts";
 
 export const modelId = "tiny";
 export const password = "correct horse battery";
@@ -138,12 +139,4 @@ export function startDoctorDevnet(): Promise<Devnet> {
 /** The findings that call for somebody. */
 export function red(report: DoctorReport): string[] {
   return report.findings.filter(({ severity }) => severity === "warning" || severity === "error").map(({ id }) => id);
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }

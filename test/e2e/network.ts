@@ -12,6 +12,7 @@ import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
+import { freePort } from "../helpers/free-port.ts";
 
 export const password = "correct horse battery staple";
 export const modelId = "tiny-e2e";
@@ -173,12 +174,4 @@ async function startNode(
     );
   });
   return { address, directory, statusUrl, privateKey: key, output: () => output, command, process: child };
-}
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }

@@ -7,8 +7,9 @@ import type { Limits } from "../../src/devnet/coordinator/limits.ts";
 import { nodeVariables } from "../../src/devnet/devnet.ts";
 import { createLock } from "../../src/lib/lock.ts";
 import { until } from "../e2e/network.ts";
+import { freePort } from "../helpers/free-port.ts";
 import { coordinatorAccounts } from "./accounts.ts";
-import { firstDocument, freePort, killHard, type LoggedProcess, spawnLogged } from "./processes.ts";
+import { firstDocument, killHard, type LoggedProcess, spawnLogged } from "./processes.ts";
 
 /** What a coordinator's process is told. */
 export type CoordinatorFile = {

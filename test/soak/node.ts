@@ -6,8 +6,9 @@ import type { JobRecord } from "../../src/node/journal/job-record.ts";
 import { openJournal } from "../../src/node/journal/journal.ts";
 import { createPrivateKey } from "../../src/wallet/private-key.ts";
 import { password, until } from "../e2e/network.ts";
+import { freePort } from "../helpers/free-port.ts";
 import { childOf, type Sample, sample } from "./memory.ts";
-import { freePort, killHard, type LoggedProcess, lastLines, spawnLogged } from "./processes.ts";
+import { killHard, type LoggedProcess, lastLines, spawnLogged } from "./processes.ts";
 
 /** One run of a node's daemon, from its start to its end. Times in milliseconds since the epoch. */
 export type Life = {
