@@ -19,7 +19,7 @@ ENGINE ?=
 DEMO_FLAGS ?=
 FUZZ_FLAGS ?=
 
-.PHONY: build test lint demo sim faults soak week bench fuzz clean format
+.PHONY: build test lint demo sim faults soak week bench fuzz release clean format
 
 build: dist/blindference$(if $(TARGET),-$(TARGET))$(if $(ENGINE),-$(ENGINE))
 
@@ -42,6 +42,7 @@ lint: node_modules/.installed
 	$(BUN) x biome ci --error-on-warnings --colors=off
 	$(BUN) native/contracts.ts --check
 	$(BUN) native/engine-packages.ts --check
+	$(BUN) native/install-scripts.ts --check
 
 format: node_modules/.installed
 	$(BUN) x biome check --write
@@ -70,6 +71,10 @@ bench: dist/blindference
 
 fuzz: node_modules/.installed
 	$(BUN) test/fuzz/fuzz.ts $(FUZZ_FLAGS)
+
+# dist/release: for each platform the executable, built twice and the same, and its SBOM; SHA256SUMS. One: TARGET=linux-x64 make release.
+release: node_modules/.installed
+	$(BUN) native/release.ts $(if $(TARGET),--target $(TARGET))
 
 clean:
 	rm -rf dist build node_modules .tools

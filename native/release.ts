@@ -5,14 +5,15 @@
  *   bun native/release.ts [--target linux-x64]... [--out dist/release]
  */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Target, targets } from "../src/inference/llama/platform.ts";
-import { type BuildResult, buildExecutable } from "./build.ts";
+import { type BuildOptions, type BuildResult, buildExecutable } from "./build.ts";
 import { packagesOf } from "./cross.ts";
 import { committedScripts, installScriptsIn, unexpectedScripts } from "./install-scripts.ts";
+import { linkTree } from "./link-tree.ts";
 import { lockedHashes } from "./lockfile.ts";
 import { platforms } from "./platforms.ts";
 import { sbomOf } from "./sbom.ts";
@@ -24,36 +25,37 @@ export type ReleaseOptions = {
   /** Directory that is made anew. */
   out: string;
   print: (line: string) => void;
+  /** Makes an executable; only a test has another one than `buildExecutable`. */
+  build?: (options: BuildOptions) => Promise<BuildResult>;
 };
 
 /** @throws Error when a build is not reproducible, or a package wants to run scripts that nobody looked at */
-export async function makeRelease({ targets: wanted, root, out, print }: ReleaseOptions): Promise<string[]> {
+export async function makeRelease(options: ReleaseOptions): Promise<string[]> {
+  const { targets: wanted, root, out, print, build: makeExecutable = buildExecutable } = options;
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const hashes = lockedHashes(root);
+  checkScripts(root, root);
+  for (const target of wanted) checkScripts(packagesOf(platforms[target], root), root);
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  const elsewhere = copyOfCheckout(root);
+  const elsewhere = copyOfCheckout(root, wanted);
   try {
     const files: string[] = [];
     for (const target of wanted) {
       const platform = platforms[target];
       const started = performance.now();
-      checkScripts(packagesOf(platform, root), root);
+      const say = (line: string) => print(`${target}: ${line}`);
       // The base name of the file is part of its bytes, and people call it by this one.
-      const options = { platform, testFaults: false, print: () => {} };
-      const build = await buildExecutable({ ...options, root, out: join(out, target, "blindference") });
-      const again = await buildExecutable({
-        ...options,
-        root: elsewhere,
-        out: join(elsewhere, "dist", "blindference"),
-      });
+      const [file, copy] = [join(out, target, "blindference"), join(elsewhere, "dist", "blindference")];
+      const build = await makeExecutable({ platform, testFaults: false, print: say, root, out: file });
+      const again = await makeExecutable({ platform, testFaults: false, print: () => {}, root: elsewhere, out: copy });
       assertSame(build, again, target);
       const sbom = `${target}/blindference.cdx.json`;
       const document = sbomOf({ version, platform, build, file: `${target}/blindference`, hashes });
       writeFileSync(join(out, sbom), `${JSON.stringify(document, null, 2)}\n`);
       files.push(`${target}/blindference`, sbom);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      print(`${target}: ${build.bytes} bytes, ${build.packages.length} packages, twice the same in ${seconds} s`);
+      say(`${build.bytes} bytes, ${build.packages.length} packages, twice the same in ${seconds} s`);
     }
     writeFileSync(join(out, "SHA256SUMS"), files.map((file) => `${sha256(join(out, file))}  ${file}\n`).join(""));
     const scripts = Object.keys(committedScripts()).join(", ") || "none";
@@ -64,13 +66,12 @@ export async function makeRelease({ targets: wanted, root, out, print }: Release
   }
 }
 
-/** What a build reads, in another place; the packages as real files, since a link's path would be another one. */
-function copyOfCheckout(root: string): string {
+/** What a build reads, in another place. No symbolic links: the bundler would go by where they lead. */
+function copyOfCheckout(root: string, wanted: readonly Target[]): string {
   const copy = mkdtempSync(join(tmpdir(), "blindference-release-"));
-  const cross = join("build", "cross");
-  for (const name of ["src", "native", "package.json", "bun.lock", "tsconfig.json", "node_modules", cross])
-    if (existsSync(join(root, name)))
-      cpSync(join(root, name), join(copy, name), { recursive: true, verbatimSymlinks: true });
+  const cross = wanted.map((target) => join("build", "cross", target));
+  for (const name of ["src", "native", "package.json", "bun.lock", "tsconfig.json", "node_modules", ...cross])
+    if (existsSync(join(root, name))) linkTree(join(root, name), join(copy, name));
   return copy;
 }
 

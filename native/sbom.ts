@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { BuildResult } from "./build.ts";
-import { nativeParts } from "./licences/parts.ts";
+import { gccLicence, nativeParts } from "./licences/parts.ts";
 import type { Platform } from "./platforms.ts";
 
 export type SbomOptions = {
@@ -53,14 +53,13 @@ export function sbomOf(options: SbomOptions): object {
     licenses: licenceOf(licence),
     of: inside[of],
   }));
-  const libraries = build.pack.files.map(
-    ({ name, sha256 }): Component => ({
-      type: "file",
-      "bom-ref": `${llama}#${name}`,
-      name,
-      hashes: [{ alg: "SHA-256", content: sha256 }],
-    }),
-  );
+  const libraries = build.pack.files.map(({ name, sha256, role }): Component => {
+    const hashes = [{ alg: "SHA-256" as const, content: sha256 }];
+    // llama.cpp's package does not have these: they come from the machine that builds.
+    if (role === "runtime")
+      return { type: "file", "bom-ref": `${root}#${name}`, name, hashes, licenses: licenceOf(gccLicence.licence) };
+    return { type: "file", "bom-ref": `${llama}#${name}`, name, hashes };
+  });
   return {
     $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
     bomFormat: "CycloneDX",

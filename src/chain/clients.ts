@@ -30,6 +30,8 @@ const instantChains = new Set([31_337]);
 
 export type Chain = {
   client: PublicClient;
+  /** What the client asks through, for others who speak to the same chain. */
+  transport?: Transport;
   chainId: number;
   explorer: string | undefined;
   /** How often a receipt is asked for, in milliseconds. */
@@ -88,7 +90,7 @@ export function createChain(options: ChainOptions): Chain {
     chainId: () => createPublicClient({ ...common, transport: one }).getChainId(),
   }));
   const client = createPublicClient({ ...common, transport });
-  return { client, chainId: options.chainId, explorer: options.explorer, pollMs, endpoints };
+  return { client, transport, chainId: options.chainId, explorer: options.explorer, pollMs, endpoints };
 }
 
 /**

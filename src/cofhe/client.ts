@@ -1,4 +1,4 @@
-import type { PrivateKeyAccount } from "viem";
+import type { PrivateKeyAccount, Transport } from "viem";
 import type { KeyHalves } from "../crypto/key-halves.ts";
 import type { Circuits } from "../lib/circuit.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -20,6 +20,8 @@ export type CofheOptions = {
   /** Signs permits. Nothing here sends a transaction from it. */
   account: PrivateKeyAccount;
   rpcUrl: string;
+  /** In place of `rpcUrl`: knows where else to ask. */
+  transport?: Transport | undefined;
   chainId: number;
   clock: Clock;
   log: Logger;

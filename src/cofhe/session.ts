@@ -1,6 +1,6 @@
 import type { CofheClient, ZkBuilderAndCrsGenerator } from "@cofhe/sdk";
 import type { CofheChain } from "@cofhe/sdk/chains";
-import type { PrivateKeyAccount, PublicClient, WalletClient } from "viem";
+import type { PrivateKeyAccount, PublicClient, Transport, WalletClient } from "viem";
 import { isAllowedEndpoint } from "../lib/http.ts";
 import { cofheError } from "./errors.ts";
 import type { ProofRequest } from "./prover-messages.ts";
@@ -12,6 +12,8 @@ export type CofheServices = { coFheUrl: string; verifierUrl: string; thresholdNe
 export type SessionOptions = {
   account: PrivateKeyAccount;
   rpcUrl: string;
+  /** In place of `rpcUrl`: knows where else to ask. */
+  transport?: Transport | undefined;
   chainId: number;
   services?: CofheServices | undefined;
   /** Makes a proof, or never settles: a rejection would make the SDK prove on the main thread. */
@@ -48,7 +50,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 },
     rpcUrls: { default: { http: [options.rpcUrl] } },
   });
-  const transport = viem.http(options.rpcUrl, { timeout: 10_000, retryCount: 0 });
+  const transport = options.transport ?? viem.http(options.rpcUrl, { timeout: 10_000, retryCount: 0 });
   const publicClient: PublicClient = viem.createPublicClient({ chain, transport });
   const walletClient: WalletClient = viem.createWalletClient({ chain, transport, account: options.account });
   // An address instead of a key: the devnet itself signs and numbers the transactions of this account, which every

@@ -1,4 +1,5 @@
 import { BlfError } from "../lib/errors.ts";
+import { wipe } from "../lib/secret.ts";
 import { keyBytes } from "./key-halves.ts";
 import { type RandomBytes, systemRandom } from "./random.ts";
 import { decodeText, encodeText } from "./text.ts";
@@ -59,7 +60,12 @@ export async function openBlob(key: Uint8Array, blob: Uint8Array): Promise<Uint8
 
 /** `sealBlob` of the UTF-8 bytes of a text. */
 export async function sealText(key: Uint8Array, text: string, random: RandomBytes = systemRandom) {
-  return sealBlob(key, encodeText(text), random);
+  const bytes = encodeText(text);
+  try {
+    return await sealBlob(key, bytes, random);
+  } finally {
+    wipe(bytes);
+  }
 }
 
 /**
@@ -67,7 +73,12 @@ export async function sealText(key: Uint8Array, text: string, random: RandomByte
  * @throws BlfError `PROMPT_NOT_UTF8`, and what `openBlob` throws
  */
 export async function openText(key: Uint8Array, blob: Uint8Array): Promise<string> {
-  return decodeText(await openBlob(key, blob));
+  const bytes = await openBlob(key, blob);
+  try {
+    return decodeText(bytes);
+  } finally {
+    wipe(bytes);
+  }
 }
 
 /** A new content key: 32 random bytes. */

@@ -22,9 +22,6 @@ export const jobIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/);
 
 export const cidSchema = z.string().regex(/^[A-Za-z0-9]{1,256}$/);
 
-/** A commitment on the wire: 64 lower-case hex without 0x (PROTOCOL.md 2.6). */
-export const commitmentSchema = z.string().regex(/^[0-9a-f]{64}$/);
-
 /** Unix seconds of a date that can be written down. */
 const unixTime = z.int().min(0).max(latestTime);
 
@@ -67,10 +64,12 @@ export const submissionSchema = z.object({ status: z.string().max(100), finalize
 export const jobStatusSchema = z.object({
   status: z.string().max(50),
   outputCid: cidSchema.nullish().transform((value) => value ?? undefined),
-  leaderCommitment: commitmentSchema
+  /** As it came: coordinators compare commitments as raw text (PROTOCOL.md 2.6), so one in another form is another one. */
+  leaderCommitment: z
+    .string()
     .nullish()
     .catch(undefined)
-    .transform((value) => value ?? undefined),
+    .transform((value) => value || undefined),
 });
 
 export type Challenge = z.output<typeof challengeSchema>;

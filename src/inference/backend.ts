@@ -46,6 +46,8 @@ export type Backend = {
   slots: number;
   /** The class that answers of this model will carry, or undefined until the model was loaded once. */
   determinismClass(modelId: string): string | undefined;
+  /** Whether a prompt of so many bytes can fit into the model's context; left out where the service alone can tell. Throws as `generate` does. */
+  mayFit?(modelId: string, promptBytes: number): boolean;
   /** Gets the model ready so that the next `generate` starts at once. */
   warm(modelId: string, signal: AbortSignal): Promise<void>;
   /**

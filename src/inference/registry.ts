@@ -17,6 +17,8 @@ export type BackendRegistry = {
   /** Throws `MODEL_UNKNOWN`. */
   backendOf(modelId: string): Backend;
   determinismClass(modelId: string): string | undefined;
+  /** Whether a prompt of so many bytes can fit into the model's context, as far as that is known. Throws `MODEL_UNKNOWN`. */
+  mayFit(modelId: string, promptBytes: number): boolean;
   warm(modelId: string, signal: AbortSignal): Promise<void>;
   /** Throws `MODEL_UNKNOWN`, and what the backend throws. */
   generate(request: GenerateRequest, options: GenerateOptions): Promise<Generation>;
@@ -144,6 +146,7 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
     },
     backendOf,
     determinismClass: (modelId) => byModel.get(modelId)?.determinismClass(modelId),
+    mayFit: (modelId, promptBytes) => backendOf(modelId).mayFit?.(modelId, promptBytes) ?? true,
     warm,
     generate: async (request, options) =>
       counted(request.modelId, options.signal, () => backendOf(request.modelId).generate(request, options)),

@@ -10,6 +10,9 @@ export type FileLockOptions = {
   keepsData?: boolean;
 };
 
+/** A database that nobody refers to is closed by the garbage collector, and its lock with it. */
+const held = new Set<Database>();
+
 /**
  * Takes the lock at `path`, or gives undefined while another process has it. The lock is the operating system's, held through SQLite: it
  * goes with the process, however that ends, so there are no stale lock files. Throws SQLite's or the system's error when the file cannot
@@ -25,7 +28,12 @@ export function tryLockFile(path: string, { keepsData = false }: FileLockOptions
     opened.run("PRAGMA synchronous = OFF");
     if (!keepsData) opened.run("PRAGMA journal_mode = MEMORY");
     opened.run("BEGIN EXCLUSIVE");
-    return { db: opened, release: () => opened.close() };
+    held.add(opened);
+    const release = () => {
+      held.delete(opened);
+      opened.close();
+    };
+    return { db: opened, release };
   } catch (error) {
     db?.close();
     if (/^SQLITE_(BUSY|LOCKED)/.test(errorCode(error))) return undefined;

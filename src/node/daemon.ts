@@ -145,6 +145,7 @@ async function createContext({ config, secrets, wallet, log }: DaemonOptions): P
   const cofhe = createCofhe({
     account: wallet.account,
     rpcUrl: config.cofhe_endpoint || config.rpc_url,
+    transport: [config.rpc_url, ""].includes(config.cofhe_endpoint) ? chain.transport : undefined,
     chainId: config.chain_id,
     clock,
     log,

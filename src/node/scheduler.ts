@@ -1,7 +1,9 @@
 import type { Assignment } from "../icl/wire.ts";
 import type { NodeContext } from "./context.ts";
+import { reasonToWait } from "./dependencies.ts";
 import { outputIsSafe, runJob } from "./jobs/run-job.ts";
 import type { JobKey, JobRecord } from "./journal/job-record.ts";
+import { leaderTrouble } from "./leader-trouble.ts";
 import { reasonTooSlow } from "./pace.ts";
 
 export type RunningJob = JobKey & { modelId: string; since: number; usesModel: boolean };
@@ -55,11 +57,12 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
   /** Why this node does not take an assignment, or undefined. */
   const refusal = (assignment: Assignment): string | undefined => {
     if (!ctx.inference.canServe(assignment.modelId)) return "this node does not serve the model, or it is unhealthy";
-    const gap = assignment.role === "leader" ? reasonNotToLead(ctx) : undefined;
-    return gap ?? reasonTooSlow(ctx, assignment.role, assignment.modelId);
+    const { role, modelId } = assignment;
+    const gap = role === "leader" ? (reasonNotToLead(ctx) ?? leaderTrouble(ctx)) : undefined;
+    return gap ?? reasonToWait(ctx, role) ?? reasonTooSlow(ctx, role, modelId);
   };
 
-  const start = (key: JobKey, modelId: string, usesModel: boolean): void => {
+  const start = (key: JobKey, modelId: string, { isNew, usesModel }: { isNew: boolean; usesModel: boolean }): void => {
     const id = idOf(key);
     const modelDone = () => {
       const job = jobs.get(id);
@@ -67,7 +70,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       job.usesModel = false;
       events.onRoom();
     };
-    const finished = runJob(ctx, key, modelDone, signal, { draining: draining.signal }).finally(() => {
+    const finished = runJob(ctx, key, modelDone, signal, { draining: draining.signal, isNew }).finally(() => {
       jobs.delete(id);
       startWaiting();
       events.onRoom();
@@ -81,7 +84,7 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
       if (!record) return;
       const { taskId, role, state } = record;
       ctx.log.info("going on with an unfinished job", { jobId: taskId, role, state });
-      start({ taskId, role }, record.modelId, !outputIsSafe(record));
+      start({ taskId, role }, record.modelId, { isNew: false, usesModel: !outputIsSafe(record) });
     }
   };
 
@@ -103,7 +106,8 @@ export function createScheduler(ctx: NodeContext, events: SchedulerEvents, signa
           declined.add(idOf(key));
           continue;
         }
-        if (modelIsFree(assignment.modelId) && ctx.journal.begin(assignment)) start(key, assignment.modelId, true);
+        if (modelIsFree(assignment.modelId) && ctx.journal.begin(assignment))
+          start(key, assignment.modelId, { isNew: true, usesModel: true });
       }
       if (declined.size > 10_000) declined.clear();
     },

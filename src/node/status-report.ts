@@ -3,7 +3,9 @@ import { unixSeconds } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import type { CertificateKeeper } from "./certificate.ts";
 import type { NodeContext } from "./context.ts";
+import { reasonToWait } from "./dependencies.ts";
 import type { ModelReport } from "./inference.ts";
+import { leaderTrouble } from "./leader-trouble.ts";
 import type { LoopState } from "./loops/loop.ts";
 import { reasonTooSlow } from "./pace.ts";
 import { type RunningJob, reasonNotToLead, type Scheduler } from "./scheduler.ts";
@@ -90,6 +92,10 @@ function findProblems({ ctx, certificate, scheduler, loops, startedAt, waitingFo
   if (waiting) problems.push(waiting);
   else if (!loops().some((loop) => loop.name === "poll"))
     problems.push("the node is starting: its model is being loaded");
+  const trouble = leaderTrouble(ctx);
+  if (trouble) problems.push(`this node leads no jobs: ${trouble}`);
+  const wait = reasonToWait(ctx, "verifier") ?? (reasonNotToLead(ctx) ? undefined : reasonToWait(ctx, "leader"));
+  if (wait) problems.push(`no jobs are claimed: ${wait}`);
   if (scheduler.isDraining()) {
     const count = scheduler.running().length;
     problems.push(

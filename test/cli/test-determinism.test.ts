@@ -94,6 +94,16 @@ test("a model of llama.cpp is compared token by token, then through the node's o
   expect(errorText(tooLong)).toContain("[MODEL_PROMPT_TOO_LONG]");
 });
 
+test("without a GPU a model with gpu_layers auto is tested on the CPU, in the class that the node reports", async () => {
+  using at = node(local({ context_size: 128, gpu_layers: "auto" }));
+  const document = await at.document("--runs", "2", "--tokens", "8");
+  expect(document.ok).toBe(true);
+  const env = { ...at.env, XDG_CACHE_HOME: join(scratch, "cache") };
+  const spoken = await runCli(["models", "test", "tiny", "Hello", "--json"], { env });
+  const { determinismClass } = JSON.parse(spoken.stdout) as { determinismClass: string };
+  expect(document.determinismClass).toBe(determinismClass);
+});
+
 test("a model of plain floats is fit to serve, though it would not stand a cache that is cut anywhere", async () => {
   using at = node(local({ context_size: 128 }, "f32"));
   const document = await at.document("--runs", "2", "--tokens", "8");

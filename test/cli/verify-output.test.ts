@@ -60,6 +60,18 @@ test("what the node's engine answered is confirmed, from files, from standard in
   expect(decoded["determinismClass"]).toEndWith("/max24/raw");
 });
 
+test("without a GPU a model with gpu_layers auto is verified on the CPU, in the class that the node reports", async () => {
+  const models = { tiny: { path: file("tiny.gguf"), max_tokens: 24, gpu_layers: "auto" } };
+  using auto = nodeDirectory({ models, engine: { threads: 1 } });
+  const environment = { ...auto.env, XDG_CACHE_HOME: file("cache") };
+  const spoken = await runCli(["models", "test", "tiny", prompt, "--json"], { env: environment });
+  const { text, determinismClass } = JSON.parse(spoken.stdout) as { text: string; determinismClass: string };
+  const args = ["verify-output", "--prompt", prompt, "--output", text, "--json"];
+  const { code, stdout, stderr } = await runCli(args, { env: environment });
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(JSON.parse(stdout)).toMatchObject({ agrees: true, determinismClass });
+});
+
 test("what it did not answer is denied, with the place where they part", async () => {
   const at = answer.indexOf(" ", 40);
   const changed = `${answer.slice(0, at)}!${answer.slice(at + 1)}`;
@@ -103,7 +115,7 @@ test("what cannot be verified", async () => {
       "2 A text to verify is not UTF-8 [TEXT_NOT_UTF8] | Give it as UTF-8: that is what prompts and answers are.",
       "2 There are 2 models [MODEL_MISSING] | Name one with --model, for example --model tiny.",
       "2 No backend serves the model none [MODEL_UNKNOWN] | Run \`blindference models list\` to see the models.",
-      "1 The prompt has more than 2048 tokens, but the context holds 2048 [MODEL_PROMPT_TOO_LONG] | Shorten the prompt, or set a larger contextSize for the model.",
+      "1 The prompt has more than 2048 tokens, but the context holds 2048 [MODEL_PROMPT_TOO_LONG] | Shorten the prompt, or set a larger context_size for the model.",
     ]
   `);
 });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Hex, PrivateKeyAccount } from "viem";
+import { type Hex, http, type PrivateKeyAccount } from "viem";
 import { type CofheOptions, createCofhe } from "../../src/cofhe/client.ts";
 import type { Cofhe, EncryptedKey } from "../../src/cofhe/cofhe.ts";
 import type { KeyHalves } from "../../src/crypto/key-halves.ts";
@@ -290,4 +290,11 @@ describe("encryptKeys", () => {
       expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
     }
   });
+});
+
+test("asks where its transport asks, whatever the first RPC does", async () => {
+  const { handles, key } = await storedKey({ allowed: accounts.node });
+  const transport = http(network.rpcUrl);
+  const cofhe = client(accounts.node, { rpcUrl: "http://127.0.0.1:1", transport });
+  expect(await cofhe.decryptKey(handles, soon())).toEqual(key);
 });

@@ -92,12 +92,12 @@ describe("assignments", () => {
   });
 });
 
-test("a commitment in capitals is not shown to the verifier", async () => {
+test("a commitment in capitals is another one, as it is to the coordinator", async () => {
   const answer = { status: "QUEUED", outputCid: "bafyOUT", leaderCommitment: "AB".repeat(32) };
   expect(await answered(answer, (icl) => icl.jobStatus(jobId))).toEqual({
     status: "QUEUED",
     outputCid: "bafyOUT",
-    leaderCommitment: undefined,
+    leaderCommitment: "AB".repeat(32),
   });
 });
 

@@ -51,7 +51,7 @@ export async function stubContext(options: StubOptions = {}) {
     sender: options.sender ?? untouchable("sender"),
     cofhe: untouchable("cofhe"),
     keyPool: { take: () => Promise.reject(new Error("no key")), size: () => 3, start: () => {}, close: async () => {} },
-    downloader: untouchable("downloader"),
+    downloader: { download: async () => new Uint8Array(100) },
     uploader: { upload: () => Promise.reject(new Error("no upload")) },
     inference: createInference(config, log.log, clock),
     attestor: createMockAttestor(),

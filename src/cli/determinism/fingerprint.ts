@@ -84,7 +84,7 @@ async function ofTokens(
   const { config } = session;
   const { used, cores } = settingsOf(config, overrides);
   const log = stderrLogger(config.log_level === "info" ? "warn" : config.log_level, config.log_format);
-  const lab = await openLabOf(local, { cpu: overrides.cpu, cores, log, signal });
+  const lab = await openLabOf(config, local, { cpu: overrides.cpu, cores, log, signal });
   try {
     const prompts = lengthPrompts(lab.model, lab.contextSize, fingerprintTokens);
     if (prompts.length === 0) throw contextTooSmall();

@@ -60,7 +60,7 @@ async function labRows(options: MeasureOptions, local: NonNullable<Subject["loca
   const settings = settingsOf(session.config, overrides);
   const { used, node, cores, isNodes } = settings;
   const log = stderrLogger(level === "info" ? "warn" : level, format);
-  const lab = await openLabOf(local, { cpu: overrides.cpu, cores, log, signal });
+  const lab = await openLabOf(session.config, local, { cpu: overrides.cpu, cores, log, signal });
   try {
     const prompts = lengthPrompts(lab.model, lab.contextSize, tokens);
     const { rows } = await runLabRows({

@@ -1,6 +1,7 @@
 import type { Config } from "../../config/load.ts";
 import type { ModelConfig } from "../../config/schema.ts";
 import { type Lab, type LabSetting, nodeSetting, openLab } from "../../inference/determinism/lab.ts";
+import { sequencesOnGpu } from "../../inference/llama/backend.ts";
 import { usableCores } from "../../inference/llama/threads.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -58,11 +59,14 @@ export function settingsOf(config: Config, overrides: Overrides): Settings {
 
 /** Loads the model into this process. @throws BlfError `MODEL_*`, `ENGINE_*`, `CPU_VARIANT_UNKNOWN` */
 export function openLabOf(
+  { engine }: Config,
   local: ModelConfig,
   { cpu, cores, log, signal }: { cpu?: string | undefined; cores: number; log: Logger; signal: AbortSignal },
 ): Promise<Lab> {
   const { path, context_size: contextSize, gpu_layers: gpuLayers } = local;
-  return openLab({ path, contextSize, gpuLayers: gpuLayers ?? 0, threads: cores, cpu, log, signal });
+  // Only layers that are fitted to a GPU depend on it, and a node with such a model has this many by default.
+  const sequences = engine.sequences || sequencesOnGpu;
+  return openLab({ path, contextSize, gpuLayers: gpuLayers ?? 0, sequences, threads: cores, cpu, log, signal });
 }
 
 /** The node's class with what the lab computes with in place of the node's device, batch and flash attention. */

@@ -51,7 +51,7 @@ async function byPass({ session, prompt, output, decode, signal }: VerifyParamet
   const { config } = session;
   const { node, cores } = settingsOf(config, {});
   const log = stderrLogger(config.log_level === "info" ? "warn" : config.log_level, config.log_format);
-  const lab = await openLabOf(local, { cores, log, signal });
+  const lab = await openLabOf(config, local, { cores, log, signal });
   try {
     const context = await lab.createContext(nodeSetting(node.threads));
     const { model, contextSize } = lab;

@@ -71,32 +71,51 @@ function tokenDetail(theirs: TokenProof, ours: TokenProof): string {
   return `the tokens differ from token ${position} on: ${their} there, ${our} here`;
 }
 
+const service = "service";
+
 /** What the parts of a class are, by how they begin. */
 const partNames: [RegExp, string][] = [
   [/^gguf:/, "model file"],
   [/^llama\.cpp:/, "release of llama.cpp"],
   [/^cpu:/, "CPU variant"],
   [/^gpu:/, "GPU"],
-  [/^ctx\d/, "context"],
-  [/^b\d/, "batch"],
+  [/^ctx\d+$/, "context"],
+  [/^b\d+$/, "batch"],
   [/^(no-)?fa$/, "flash attention"],
   [/^kv-/, "KV cache"],
   [/^greedy$/, "sampling"],
-  [/^max\d/, "longest answer"],
-  [/^seq\d/, "generations side by side"],
+  [/^seed\d+$/, "seed"],
+  [/^max\d+$/, "longest answer"],
+  [/^seq\d+$/, "generations side by side"],
+  [/^(raw|anchor)$|^chat:/, "chat template"],
+  [/^system:/, "system text"],
+  [/^stop:/, "stop texts"],
+  [/^(vllm|groq|gemini|custom):|^mock$/, service],
 ];
 
-function partName(part: string): string {
-  return partNames.find(([pattern]) => pattern.test(part))?.[1] ?? "prompt template";
+/** The parts of a class by their names. Those of one name are kept together, so that none hides another. */
+function namedParts(text: string): Map<string, string> {
+  const named = new Map<string, string>();
+  let last = "";
+  for (const part of text.split("/")) {
+    // Services name their models, and such a name may hold slashes itself.
+    const unnamed = last === service ? service : "class";
+    const name = partNames.find(([pattern]) => pattern.test(part))?.[1] ?? unnamed;
+    const before = named.get(name);
+    named.set(name, before === undefined ? part : `${before}/${part}`);
+    last = name;
+  }
+  return named;
 }
 
+/** Of two classes that are not equal; never none, whatever they are made of. */
 function classDifferences(theirs: string, ours: string): Difference[] {
-  const [their, our] = [theirs, ours].map((text) => new Map(text.split("/").map((part) => [partName(part), part])));
-  const slots = new Set([...their!.keys(), ...our!.keys()]);
-  return [...slots].flatMap((name) => {
-    const [a, b] = [their!.get(name), our!.get(name)];
-    return a === b ? [] : [differing(name, a ?? "none", b ?? "none")];
-  });
+  const [their, our] = [namedParts(theirs), namedParts(ours)];
+  const names = [...new Set([...their.keys(), ...our.keys()])];
+  const differences = names
+    .filter((name) => their.get(name) !== our.get(name))
+    .map((name) => differing(name, their.get(name) ?? "none", our.get(name) ?? "none"));
+  return differences.length > 0 ? differences : [differing("class", theirs, ours)];
 }
 
 function differing(name: string, theirs: string, ours: string): Difference {

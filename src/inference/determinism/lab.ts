@@ -1,12 +1,12 @@
 import type { LlamaContext, LlamaModel, Token } from "node-llama-cpp";
-import { BlfError, errorCode } from "../../lib/errors.ts";
+import { BlfError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { flashAttention } from "../llama/engine.ts";
 import { batchSize } from "../llama/generate.ts";
 import { readGgufFile } from "../llama/gguf.ts";
 import { modelSha256 } from "../llama/hash.ts";
-import { type LibraryOptions, type LlamaLibrary, openLlamaLibrary } from "../llama/library.ts";
-import { autoGpuLayers } from "../llama/plan.ts";
+import { type LibraryOptions, openLlamaLibrary } from "../llama/library.ts";
+import { allocatedContext, deviceOf, layersFor, loadFailed } from "../llama/load.ts";
 import { cpuVariants, hostTarget } from "../llama/platform.ts";
 
 /** What a context computes with. The node's own are `nodeSetting`; others are for auditors, to see what would break. */
@@ -32,6 +32,8 @@ export type LabOptions = {
   contextSize?: number | undefined;
   /** 0 computes everything on the CPU, `autoGpuLayers` as much on the GPU as fits. */
   gpuLayers: number;
+  /** What the node has side by side, 1 by default: `autoGpuLayers` leaves room on the GPU for as many contexts. */
+  sequences?: number | undefined;
   /** Most threads that a context will ask for. */
   threads: number;
   /** A CPU variant of this build in place of the one that fits best. Only for a process that has not opened another. */
@@ -42,9 +44,6 @@ export type LabOptions = {
 
 const defaultContextSize = 4096;
 
-/** llama.cpp rounds contexts up to this, and so does the engine. */
-const contextStep = 256;
-
 export function nodeSetting(threads: number): LabSetting {
   return { batchSize, flashAttention, threads };
 }
@@ -54,7 +53,7 @@ export function nodeSetting(threads: number): LabSetting {
  * @throws BlfError `MODEL_*`, `ENGINE_*`, `NATIVE_*`, `CPU_VARIANT_UNKNOWN`; the signal's reason when aborted
  */
 export async function openLab(options: LabOptions): Promise<Lab> {
-  const { path, gpuLayers, threads, log, signal } = options;
+  const { path, gpuLayers, sequences: nodeSequences = 1, threads, log, signal } = options;
   const gpu = gpuLayers !== 0;
   const header = readGgufFile(path);
   const contextSize = options.contextSize ?? Math.min(defaultContextSize, header.contextLength);
@@ -65,33 +64,23 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     log,
     ...(options.cpu === undefined ? {} : { features: featuresOf(options.cpu) }),
   };
-  const library = await openLibrary(libraryOptions, gpuLayers);
+  const library = await openLlamaLibrary(libraryOptions);
   const { llama } = library;
   try {
-    const layers = gpuLayers === autoGpuLayers ? { fitContext: { contextSize } } : gpuLayers;
+    const layers = layersFor(library, { gpuLayers, contextSize, sequences: nodeSequences });
     const model = await llama.loadModel({ modelPath: path, gpuLayers: layers, loadSignal: signal });
     return {
       model,
       contextSize,
       modelSha256: sha256,
-      device: model.gpuLayers > 0 ? `${library.device}:${model.gpuLayers}` : library.device,
+      device: deviceOf(library, model),
       createContext: (setting, sequences = 1) => createContext(model, { ...setting, contextSize, sequences, signal }),
       close: () => llama.dispose(),
     };
   } catch (error) {
     await llama.dispose();
     signal.throwIfAborted();
-    throw refused(error);
-  }
-}
-
-/** `auto` takes a GPU where there is one. */
-async function openLibrary(options: LibraryOptions, gpuLayers: number): Promise<LlamaLibrary> {
-  try {
-    return await openLlamaLibrary(options);
-  } catch (error) {
-    if (gpuLayers !== autoGpuLayers || errorCode(error) !== "ENGINE_NO_GPU") throw error;
-    return openLlamaLibrary({ ...options, gpu: false });
+    throw loadFailed(error);
   }
 }
 
@@ -99,11 +88,11 @@ type ContextOptions = LabSetting & { contextSize: number; sequences: number; sig
 
 async function createContext(model: LlamaModel, { signal, ...options }: ContextOptions): Promise<LlamaContext> {
   try {
-    const contextSize = Math.ceil(options.contextSize / contextStep) * contextStep;
+    const contextSize = allocatedContext(options.contextSize);
     return await model.createContext({ ...options, contextSize, failedCreationRemedy: false, createSignal: signal });
   } catch (error) {
     signal.throwIfAborted();
-    throw refused(error);
+    throw loadFailed(error);
   }
 }
 
@@ -122,18 +111,5 @@ function featuresOf(variant: string): ReadonlySet<string> {
     code: "CPU_VARIANT_UNKNOWN",
     message: "This build has no such CPU variant",
     hint: `These are in it: ${variants.map(({ name }) => name).join(", ")}.`,
-  });
-}
-
-function refused(error: unknown): BlfError {
-  if (error instanceof BlfError) return error;
-  const isMemory = error instanceof Error && error.constructor.name === "InsufficientMemoryError";
-  return new BlfError({
-    code: isMemory ? "MODEL_TOO_LARGE" : "MODEL_LOAD_FAILED",
-    message: isMemory ? "There is not enough memory for the model" : "llama.cpp refuses the model",
-    hint: isMemory
-      ? "Choose a smaller quantization or a smaller context size."
-      : "Check that its architecture is supported by this version, and its SHA-256.",
-    cause: error,
   });
 }

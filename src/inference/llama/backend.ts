@@ -4,7 +4,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Backend, BackendHealth } from "../backend.ts";
 import { createEngine, type Engine, type EngineModel } from "./engine.ts";
 import { internalError } from "./messages.ts";
-import { autoGpuLayers } from "./plan.ts";
+import { defaultContextSize } from "./plan.ts";
 import { createEngineSupervisor } from "./supervisor.ts";
 import { usableCores } from "./threads.ts";
 
@@ -45,7 +45,9 @@ export type LlamaBackendOptions = {
 };
 
 const defaultMaxTokens = 512;
-const sequencesOnGpu = 4;
+
+/** Where some model uses a GPU and nobody has said how many. */
+export const sequencesOnGpu = 4;
 
 /** llama.cpp on this machine. Nothing is loaded before the first `warm` or `generate`. */
 export function createLlamaBackend(options: LlamaBackendOptions): Backend {
@@ -101,6 +103,8 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
     models: () => [...models.keys()],
     slots,
     determinismClass: (modelId) => classes.get(modelId),
+    mayFit: (modelId, promptBytes) =>
+      promptBytes <= (find(modelId).contextSize ?? defaultContextSize) * longestTokenBytes,
     warm: async (modelId, signal) => {
       const model = find(modelId);
       await watched(signal, () => load(model, signal));
@@ -126,6 +130,9 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
   };
 }
 
+/** No vocabulary has a token of more bytes, so a longer prompt has more tokens than the context has places. */
+const longestTokenBytes = 256;
+
 function engineModel(modelId: string, config: LlamaModelConfig): EngineModel {
   return {
     modelId,
@@ -140,10 +147,8 @@ function engineModel(modelId: string, config: LlamaModelConfig): EngineModel {
   };
 }
 
-/** Models that take as many layers as fit are content with none. */
-function usesGpu(models: EngineModel[]): boolean | "optional" {
-  if (models.some(({ gpuLayers }) => gpuLayers > 0)) return true;
-  return models.some(({ gpuLayers }) => gpuLayers === autoGpuLayers) && "optional";
+function usesGpu(models: EngineModel[]): boolean {
+  return models.some(({ gpuLayers }) => gpuLayers !== 0);
 }
 
 function createEngineOf(options: LlamaBackendOptions, sequences: number, models: EngineModel[]): Engine {

@@ -55,8 +55,8 @@ export type EngineOptions = {
   threads: number;
   /** Generations side by side. What each says does not depend on it. */
   sequences: number;
-  /** Loads the GPU's kernels too. `optional`: where there are any. */
-  gpu: boolean | "optional";
+  /** Loads the GPU's kernels too, where there are any: models that must have them say so when they are loaded. */
+  gpu: boolean;
   /** A model that nobody uses for so long is given up, milliseconds; 0 keeps it. */
   idleUnloadMs?: number | undefined;
   log: Logger;
@@ -92,7 +92,8 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const open = () => {
-    library ??= openLibrary(options).catch((error: unknown) => {
+    const { threads, gpu, log } = options;
+    library ??= openLlamaLibrary({ threads, gpu, log }).catch((error: unknown) => {
       library = undefined;
       throw error;
     });
@@ -186,15 +187,4 @@ export function createEngine(options: EngineOptions): Engine {
       library = undefined;
     },
   };
-}
-
-async function openLibrary(options: EngineOptions): Promise<LlamaLibrary> {
-  const { threads, gpu, log } = options;
-  try {
-    return await openLlamaLibrary({ threads, log, gpu: gpu !== false });
-  } catch (error) {
-    if (gpu !== "optional" || errorCode(error) !== "ENGINE_NO_GPU") throw error;
-    log.warn("no GPU is used: this build has no kernels for one", { code: "ENGINE_NO_GPU" });
-    return openLlamaLibrary({ threads, log, gpu: false });
-  }
 }

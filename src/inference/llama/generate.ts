@@ -149,6 +149,6 @@ function promptTooLong(length: number | string, contextSize: number): BlfError {
   return new BlfError({
     code: "MODEL_PROMPT_TOO_LONG",
     message: `The prompt has ${length} tokens, but the context holds ${contextSize}`,
-    hint: "Shorten the prompt, or set a larger contextSize for the model.",
+    hint: "Shorten the prompt, or set a larger context_size for the model.",
   });
 }

@@ -16,8 +16,12 @@ import { autoGpuLayers, gpuShare, type ModelPlan } from "./plan.ts";
  */
 export const flashAttention = false;
 
-/** llama.cpp rounds contexts up to this; done here, a sequence gets the same context however many there are. */
 const contextStep = 256;
+
+/** llama.cpp rounds contexts up like this; done here, a sequence gets the same context however many there are. */
+export function allocatedContext(contextSize: number): number {
+  return Math.ceil(contextSize / contextStep) * contextStep;
+}
 
 export type LoadParameters = {
   library: LlamaLibrary;
@@ -44,14 +48,12 @@ export type ModelInMemory = {
 export async function loadModel(parameters: LoadParameters): Promise<ModelInMemory> {
   const { library, wanted, plan, sequences, log, signal } = parameters;
   const { contextSize, chatTemplate } = plan;
-  const hasGpu = library.llama.gpu !== false;
-  const allocated = Math.ceil(contextSize / contextStep) * contextStep;
-  if (hasGpu) await checkGpuMemory(parameters);
+  if (library.llama.gpu !== false) await checkGpuMemory(parameters);
   let model: LlamaModel | undefined;
   try {
     model = await library.llama.loadModel({
       modelPath: wanted.path,
-      gpuLayers: layersFor(wanted.gpuLayers, hasGpu, allocated * sequences),
+      gpuLayers: layersFor(library, { gpuLayers: wanted.gpuLayers, contextSize, sequences }),
       loadSignal: signal,
     });
     const system = wanted.system ?? "";
@@ -60,7 +62,7 @@ export async function loadModel(parameters: LoadParameters): Promise<ModelInMemo
         ? undefined
         : { parts: await renderChat(model, { template: chatTemplate, system }), system };
     const context = await model.createContext({
-      contextSize: allocated,
+      contextSize: allocatedContext(contextSize),
       batchSize,
       flashAttention,
       sequences,
@@ -70,12 +72,11 @@ export async function loadModel(parameters: LoadParameters): Promise<ModelInMemo
       failedCreationRemedy: false,
       createSignal: signal,
     });
-    const onGpu = model.gpuLayers > 0;
     if (wanted.gpuLayers !== 0) log.info("layers are on the GPU", { model: wanted.modelId, count: model.gpuLayers });
     const text = determinismClass({
       ggufSha256: plan.ggufSha256,
       release: library.release,
-      device: onGpu ? `${library.device}:${model.gpuLayers}` : library.device,
+      device: deviceOf(library, model),
       contextSize,
       batchSize,
       flashAttention,
@@ -89,7 +90,7 @@ export async function loadModel(parameters: LoadParameters): Promise<ModelInMemo
   } catch (error) {
     await model?.dispose();
     signal.throwIfAborted();
-    throw error instanceof BlfError ? error : loadFailed(error);
+    throw loadFailed(error);
   }
 }
 
@@ -99,19 +100,36 @@ async function checkGpuMemory({ library, wanted, plan }: LoadParameters): Promis
   checkMemory(divideMemory(plan.need, gpuShare(plan.header, wanted.gpuLayers)).vram, free, "GPU memory");
 }
 
-/** `auto` without a GPU is none: everything is computed on the CPU, and the determinism class says so. */
-function layersFor(wanted: number, hasGpu: boolean, contextSize: number) {
-  if (wanted !== autoGpuLayers) return wanted;
-  return hasGpu ? { fitContext: { contextSize } } : 0;
+export type LayersWanted = {
+  gpuLayers: number;
+  /** Tokens of one sequence. */
+  contextSize: number;
+  sequences: number;
+};
+
+/**
+ * The layers for the GPU, as the library takes them. How many of them fit is part of the determinism class, so whatever loads a model asks
+ * here. `auto` without a GPU is none: everything is computed on the CPU, and the class says so.
+ */
+export function layersFor({ llama }: LlamaLibrary, { gpuLayers, contextSize, sequences }: LayersWanted) {
+  if (gpuLayers !== autoGpuLayers) return gpuLayers;
+  return llama.gpu === false ? 0 : { fitContext: { contextSize: allocatedContext(contextSize) * sequences } };
 }
 
-function loadFailed(error: unknown): BlfError {
+/** How the determinism class names what computes a model that is loaded. */
+export function deviceOf(library: LlamaLibrary, model: LlamaModel): string {
+  return model.gpuLayers > 0 ? `${library.device}:${model.gpuLayers}` : library.device;
+}
+
+/** Why a model or a context could not be made, in this program's words; what is in them already is left as it is. */
+export function loadFailed(error: unknown): BlfError {
+  if (error instanceof BlfError) return error;
   const isMemory = error instanceof Error && error.constructor.name === "InsufficientMemoryError";
   return new BlfError({
     code: isMemory ? "MODEL_TOO_LARGE" : "MODEL_LOAD_FAILED",
     message: isMemory ? "There is not enough memory for the model" : "llama.cpp refuses the model",
     hint: isMemory
-      ? "Choose a smaller quantization or a smaller contextSize."
+      ? "Choose a smaller quantization or a smaller context_size."
       : "Check that its architecture is supported by this version, and its SHA-256.",
     cause: error,
   });

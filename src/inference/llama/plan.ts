@@ -29,7 +29,7 @@ export type PlanOptions = {
   signal: AbortSignal;
 };
 
-const defaultContextSize = 4096;
+export const defaultContextSize = 4096;
 
 /**
  * Reads what a model is and refuses what cannot work, so that a model that works need not be given up for it.
@@ -61,7 +61,7 @@ function contextTooLarge(wanted: number, largest: number): BlfError {
   return new BlfError({
     code: "MODEL_CONTEXT_TOO_LARGE",
     message: `A context of ${wanted} tokens was asked for, but the model was trained for ${largest}`,
-    hint: `Set contextSize to ${largest} or less.`,
+    hint: `Set context_size to ${largest} or less.`,
   });
 }
 

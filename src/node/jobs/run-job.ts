@@ -6,11 +6,13 @@ import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
 import type { JobKey, JobRecord } from "../journal/job-record.ts";
+import { noteLeaderOutcome } from "../leader-trouble.ts";
 import { learnPace } from "../pace.ts";
 import { claimJob, endOfClaim } from "./claim.ts";
 import { withFailpoints } from "./failpoints.ts";
 import type { Job } from "./job.ts";
 import { runLeader, submitLeader } from "./leader.ts";
+import { lookAtPrompt } from "./look-at-prompt.ts";
 import { runVerifier, submitVerifier } from "./verifier.ts";
 
 declare const BLF_TEST_BUILD: boolean | undefined;
@@ -18,6 +20,8 @@ declare const BLF_TEST_BUILD: boolean | undefined;
 export type RunOptions = {
   /** Aborted when the node wants to end: nothing is then waited for that may never come. */
   draining?: AbortSignal;
+  /** Whether no earlier run can have claimed it. */
+  isNew?: boolean;
 };
 
 type Ending = { signal: AbortSignal; draining: AbortSignal };
@@ -31,16 +35,19 @@ export async function runJob(
   key: JobKey,
   modelDone: () => void,
   signal: AbortSignal,
-  { draining = signal }: RunOptions = {},
+  { draining = signal, isNew = false }: RunOptions = {},
 ): Promise<void> {
   const log = ctx.log.with({ jobId: key.taskId, role: key.role });
   const started = ctx.clock.now();
   ctx.metrics.running.inc();
   try {
     const job = { key, log, startedAt: started, modelDone };
+    const record = ctx.journal.find(key);
+    if (isNew && record?.state === "assigned") await lookAtPrompt(ctx, record, signal);
     const own = typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD ? withFailpoints(ctx, key) : ctx;
     await whenWritable(ctx, log, { signal, draining }, () => attempt(own, job, signal));
     ctx.metrics.jobs.inc({ role: key.role, outcome: "submitted", code: "" });
+    if (key.role === "leader") noteLeaderOutcome(ctx, undefined);
     log.info("job done", { ms: ctx.clock.now() - started });
   } catch (error) {
     await recordFailure(ctx, key, error, { signal, draining });
@@ -148,9 +155,10 @@ async function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, endi
     ...(known ? { hint: error.hint } : {}),
   });
   try {
-    await whenWritable(ctx, log, ending, async () =>
-      ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true }),
-    );
+    await whenWritable(ctx, log, ending, async () => {
+      if (key.role === "leader") noteLeaderOutcome(ctx, code);
+      ctx.journal.advance(key, "failed", { failureCode: code }, { durable: true });
+    });
   } catch (failure) {
     // The node ends while the disk is full, say. The job stays where it was and is looked at again after the next start.
     log.error("the failure could not be written down", { code: errorCode(failure) });

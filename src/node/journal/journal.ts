@@ -126,7 +126,7 @@ export function openJournal(path: string, clock: Clock): Journal {
         const job = find(key);
         if (!job) throw unknownJob(key);
         assertTransition(job.state, to);
-        set(key, change, to);
+        set(key, finishedStates.includes(to) ? { ...change, ...noSecrets } : change, to);
       }),
     update: (key, change, { durable = false } = {}) => write(durable, () => set(key, change)),
     commit: (key, commitment) => write(true, () => commitments.insert(key, commitment)),
@@ -147,6 +147,9 @@ export function openJournal(path: string, clock: Clock): Journal {
   };
   return typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD ? withFailpoints(journal) : journal;
 }
+
+/** What a job that has ended has no use for any more: disk and password together must not open old answers. */
+const noSecrets: JobChange = { sealedOutputKey: undefined, sealedEncryptedKey: undefined };
 
 function unknownJob(key: JobKey): BlfError {
   return new BlfError({

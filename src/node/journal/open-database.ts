@@ -17,6 +17,8 @@ export function openDatabase(path: string): Database {
     db.run("PRAGMA busy_timeout = 5000");
     db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA foreign_keys = ON");
+    // What is deleted or overwritten is gone from the file too.
+    db.run("PRAGMA secure_delete = ON");
     const check = db.query("PRAGMA quick_check").get() as { quick_check: string } | null;
     if (check?.quick_check !== "ok") throw new Error("quick_check");
     migrate(db, path);

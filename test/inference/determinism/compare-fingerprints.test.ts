@@ -62,7 +62,7 @@ test.each([
   ["/b32/", "/b64/", "batch"],
   ["no-fa", "fa", "flash attention"],
   ["max512", "max64", "longest answer"],
-  ["/raw", "/chat:01234567", "prompt template"],
+  ["/raw", "/chat:01234567", "chat template"],
 ])("of classes that differ the part is named: %s and %s", (mine, other, name) => {
   const theirs = fingerprint({ class: determinismClass.replace(mine, other) });
   const agreement = compareFingerprints(theirs, fingerprint());
@@ -72,6 +72,31 @@ test.each([
   expect(agreement.differences).toEqual([
     { kind: "class", detail: `${name}: ${trimmed(other)} there, ${trimmed(mine)} here` },
   ]);
+});
+
+const service = "vllm:org/m@0.8.0/greedy/seed42/max512/raw";
+
+test.each([
+  [`${determinismClass}/chat:1`, `${determinismClass}/chat:2`, "chat template: raw/chat:2 there, raw/chat:1 here"],
+  ["chat:1/stop:a", "chat:2/stop:a", "chat template: chat:2 there, chat:1 here"],
+  ["chat:1/system:a/stop:a", "chat:1/system:b/stop:a", "system text: system:b there, system:a here"],
+  ["chat:1/stop:a", "chat:1/system:b/stop:a", "system text: system:b there, none here"],
+  ["chat:1/stop:a", "chat:1/stop:b", "stop texts: stop:b there, stop:a here"],
+  ["vllm:m@0.8.0/raw", "vllm:m@0.9.1/raw", "service: vllm:m@0.9.1 there, vllm:m@0.8.0 here"],
+  [service, service.replace("0.8.0", "0.9.1"), "service: vllm:org/m@0.9.1 there, vllm:org/m@0.8.0 here"],
+  [service, service.replace("seed42", "seed7"), "seed: seed7 there, seed42 here"],
+  [
+    "custom:mine/module:01",
+    "custom:mine/module:02",
+    "service: custom:mine/module:02 there, custom:mine/module:01 here",
+  ],
+  ["mock/sha256", "mock/sha512", "service: mock/sha512 there, mock/sha256 here"],
+  ["max512/new:1/raw", "max512/new:2/raw", "class: new:2 there, new:1 here"],
+  ["raw/max512", "max512/raw", "class: max512/raw there, raw/max512 here"],
+])("classes that differ never agree: %s and %s", (mine, other, detail) => {
+  const agreement = compareFingerprints(fingerprint({ class: other }), fingerprint({ class: mine }));
+  expect(agreement).toMatchObject({ agrees: false, answersEqual: true, differences: [{ kind: "class", detail }] });
+  expect(agreement.differences).toHaveLength(1);
 });
 
 test("what was computed is compared to the token and to the bit", () => {

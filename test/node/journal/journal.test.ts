@@ -275,3 +275,25 @@ function overwritePages(path: string): void {
   for (let offset = size; offset < bytes.length; offset += 2 * size) bytes.fill(0xa5, offset, offset + size / 2);
   writeFileSync(path, bytes);
 }
+
+test("the sealed keys of a job that has ended are gone, from its file too", () => {
+  using dir = tempDirectory();
+  const path = join(dir.path, "journal.db");
+  const journal = openJournal(path, clock);
+  const marks = { submitted: "sealed-of-the-first", failed: "sealed-of-the-other" };
+  for (const [end, mark] of Object.entries(marks) as ["submitted" | "failed", string][]) {
+    const key = { taskId: `0x${end}`, role: "leader" } as const;
+    const bytes = new TextEncoder().encode(mark);
+    journal.begin(assignment(key.taskId));
+    journal.update(key, { sealedOutputKey: bytes, sealedEncryptedKey: bytes });
+    for (const state of ["claimed", "generated", "uploaded", "key-stored", "committed"] as const)
+      journal.advance(key, state);
+    expect(journal.find(key)?.sealedOutputKey).toEqual(bytes);
+    journal.advance(key, end);
+    expect(journal.find(key)).toMatchObject({ sealedOutputKey: undefined, sealedEncryptedKey: undefined });
+  }
+  journal.close();
+  const content = readFileSync(path).toString("latin1");
+  expect(content).toContain("0xsubmitted");
+  for (const mark of Object.values(marks)) expect(content).not.toContain(mark);
+});
