@@ -63,6 +63,7 @@ export const keyDescriptions: Record<Described, string> = {
   max_concurrent_jobs: "most jobs at a time, 1 to 64",
   doppelganger_wait_s:
     "seconds that another node with this key must have been silent before this one starts; 0 does not look",
+  journal_retention_days: "days for which the journal keeps jobs that ended, never their commitments; 0 for ever",
   max_fee_gwei: "highest fee per gas that a transaction offers",
   status_host: "address of the status server, of this machine only",
   status_port: "port of the status server; 0 turns it off",

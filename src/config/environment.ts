@@ -13,6 +13,7 @@ const numbers = new Set([
   "cofhe_chain_id",
   "max_concurrent_jobs",
   "doppelganger_wait_s",
+  "journal_retention_days",
   "max_fee_gwei",
   "status_port",
 ]);

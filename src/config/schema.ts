@@ -219,6 +219,8 @@ export const configSchema = z.strictObject({
   max_concurrent_jobs: z._default(integer(1, 64), 2),
   /** So long another node with the same key must have been silent before this one starts, in seconds; 0 does not look. */
   doppelganger_wait_s: z._default(integer(0, 3600), 180),
+  /** So long a job that ended is kept in the journal; 0 for ever. */
+  journal_retention_days: z._default(integer(0, 36_500), 90),
   /** Highest fee per gas that a transaction may offer, in gwei. */
   max_fee_gwei: z._default(z.number().check(z.positive(), z.lte(10_000)), 10),
   status_host: z._default(z.enum(["127.0.0.1", "localhost", "::1"]), "127.0.0.1"),

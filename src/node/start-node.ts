@@ -11,6 +11,7 @@ import type { Loop } from "./loops/loop.ts";
 import { lookAtModels, startModelProbeLoop, warmFirstModel } from "./loops/model-probe.ts";
 import { startOnChainHeartbeatLoop } from "./loops/on-chain-heartbeat.ts";
 import { startPollLoop } from "./loops/poller.ts";
+import { startRetentionLoop } from "./loops/retention.ts";
 import { startWatchdogLoop } from "./loops/watchdog.ts";
 import { unservedModels } from "./models.ts";
 import { createScheduler, type RunningJob } from "./scheduler.ts";
@@ -94,6 +95,7 @@ export async function startNode(ctx: NodeContext, options: StartOptions = {}): P
         startWatchdogLoop(ctx, certificate, stopping.signal),
         startOnChainHeartbeatLoop(ctx, stopping.signal),
         startModelProbeLoop(ctx, certificate, stopping.signal),
+        startRetentionLoop(ctx, stopping.signal),
       );
     });
     await warm;

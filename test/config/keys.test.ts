@@ -62,6 +62,7 @@ const ownKeys: [key: string, value: unknown, text: string][] = [
   ["payment_treasury_address", address, address],
   ["max_concurrent_jobs", 5, "5"],
   ["doppelganger_wait_s", 60, "60"],
+  ["journal_retention_days", 30, "30"],
   ["max_fee_gwei", 0.5, "0.5"],
   ["status_host", "localhost", "localhost"],
   ["status_port", 0, "0"],
