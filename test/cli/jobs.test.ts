@@ -242,6 +242,9 @@ describe("the payment service", () => {
     expect(stdout).not.toContain("\u0007");
     expect(stdout.trimEnd().split("\n")).toHaveLength(2);
     expect(stdout).toContain("\\u001b[2Jevil\\u000amodel");
+    const earnings = (await runCli(["jobs", "earnings"], { env: node.env })).stdout;
+    expect(earnings).not.toContain("\u001b");
+    expect(earnings).not.toMatch(/^model/m);
   });
 });
 

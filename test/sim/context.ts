@@ -111,13 +111,24 @@ function createHintedNonces(hint: { next: number; writtenAt: number }, clock: Cl
   };
 }
 
-function createSimLog({ world, address }: SimNodeOptions, { name, life, onBlind }: RunParts, clock: Clock): Logger {
+function hadFullDisk({ plan, time, begin }: SimNodeOptions["world"], index: number): boolean {
+  return plan.diskFull.some(({ node, from }) => node === index && begin + from < time.now());
+}
+
+function createSimLog(
+  { world, address, index }: SimNodeOptions,
+  { name, life, onBlind }: RunParts,
+  clock: Clock,
+): Logger {
   const write = (line: string) => {
     if (life.isOver()) return;
     if (line.includes(canary)) world.facts.violations.push(`${name} logged a secret: ${line}`);
     const { level, message, code, jobId } = JSON.parse(line) as Record<string, string>;
-    if (message!.startsWith("another node was active") && !world.facts.impersonated.has(address))
-      world.facts.violations.push(`${name} takes itself for another node`);
+    if (message!.startsWith("another node was active")) {
+      // What it could not write down of itself on a full disk looks like another's, so that the next start waits.
+      if (hadFullDisk(world, index)) world.facts.impersonated.add(address);
+      if (!world.facts.impersonated.has(address)) world.facts.violations.push(`${name} takes itself for another node`);
+    }
     if (message!.endsWith("going on without knowing")) onBlind();
     if (level === "debug") return;
     world.trace.add(name, `${level}: ${[message, code, jobId?.slice(0, 8)].filter(Boolean).join(" ")}`);

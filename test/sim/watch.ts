@@ -11,6 +11,9 @@ const slackMs = 1500;
 /** So long after its clock jumped a node knows of it, in milliseconds. */
 const noticeMs = 20_000;
 
+/** So long after it learned how wrong its clock is a node may go on by the old time: deadlines are looked at every 5 s (src/lib/deadline.ts). */
+const lookMs = 6000;
+
 /** So long after its deadline a job has ended in the journal, in milliseconds. */
 const graceMs = 15_000;
 
@@ -29,10 +32,17 @@ export function createWatch(world: World) {
   const looks = new Map<string, number>();
   const acts = new Map<string, { run: number | undefined; at: number }>();
 
+  /** When a node first heard from the coordinator after its clock had jumped. */
+  const firstHeard = new Map<string, { jumpedAt: number; at: number }>();
+
   /** After its clock jumped a node cannot know how wrong it is before it hears from the coordinator. */
   const slackFor = (node: SimNode): number => {
     const heardAt = facts.heardAt.get(node.address) ?? 0;
-    const isUnaware = heardAt < node.jumpedAt() || time.now() - node.jumpedAt() < noticeMs;
+    const jumpedAt = node.jumpedAt();
+    const heard = firstHeard.get(node.address);
+    if (heardAt >= jumpedAt && heard?.jumpedAt !== jumpedAt) firstHeard.set(node.address, { jumpedAt, at: heardAt });
+    const sinceHeard = time.now() - (firstHeard.get(node.address)?.at ?? 0);
+    const isUnaware = heardAt < jumpedAt || time.now() - jumpedAt < noticeMs || sinceHeard < lookMs;
     return slackMs + (isUnaware ? Math.abs(node.clockOffset()) : 0);
   };
 

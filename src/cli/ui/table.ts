@@ -14,13 +14,13 @@ const gap = 2;
 const narrowestValue = 20;
 
 /** The lines of a table, the values in one column. What a terminal could take for a command is made visible. */
-export function tableLines(rows: readonly Row[], options: TableOptions = {}): string[] {
+export function tableLines(given: readonly Row[], options: TableOptions = {}): string[] {
+  const rows = given.map(([name, value, tone]) => [printable(name), printable(value), tone] as const);
   const indent = Math.max(0, ...rows.map(([name]) => Bun.stringWidth(name))) + gap;
   const room = options.width === undefined ? undefined : Math.max(narrowestValue, options.width - indent);
   const color = options.color ?? false;
   return rows.flatMap(([name, value, tone]) => {
-    const text = printable(value);
-    const parts = room === undefined ? [text] : breakLines(text, room);
+    const parts = room === undefined ? [value] : breakLines(value, room);
     return parts.map((part, index) => {
       const label = (index === 0 ? name : "").padEnd(indent);
       return `${paint(label, "dim", color)}${tone ? paint(part, tone, color) : part}`.trimEnd();
