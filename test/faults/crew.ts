@@ -115,11 +115,16 @@ async function liveAndDie(
 
 /** Kills the node from outside where that is the round's point. */
 function watch(world: FaultWorld, node: Victim, life: Life, { point, afterClaimMs }: Kill, taskId: string): void {
-  const id = { claim: taskId, broadcast: outputKeyJobId(taskId) };
+  const id = { claim: taskId, broadcast: outputKeyJobId(taskId), submit: taskId };
   const isMine = (act: Act) => act.id === id[act.kind];
   world.gate.watch(node.name, (moment, act) => {
     if (!isMine(act)) return false;
     if (point.act === "random" && act.kind === "claim" && moment === "after") setTimeout(life.kill, afterClaimMs);
+    // Left alive, it would begin with the next job, in which a later life is to be killed.
+    if (point.act === "random" && act.kind === "submit" && moment === "after") {
+      life.kill();
+      return true;
+    }
     if (point.act !== "broadcast" || act.kind !== "broadcast" || moment !== point.moment) return false;
     life.kill();
     return true;

@@ -7,7 +7,7 @@ import type { Moment } from "../../src/lib/faults.ts";
 export type Submission = { node: string; taskId: string; commitment: string; outputCid: string | undefined };
 
 /** Something that a node does to the outside. `id` is the task's, for `broadcast` that of the output key. */
-export type Act = { kind: "claim" | "broadcast"; id: string };
+export type Act = { kind: "claim" | "broadcast" | "submit"; id: string };
 
 /** Told before and after each act; true when the node was killed, so that the act, or the answer to it, goes no further. */
 export type Watcher = (moment: Moment, act: Act) => boolean;
@@ -39,8 +39,10 @@ export function startGate(targets: { rpc: string; icl: string }): Gate {
     const [, node = "", service = "", ...rest] = pathname.split("/");
     const path = rest.join("/");
     const body = await request.text();
-    if (/^internal\/task\/(result|verify)$/.test(path)) submissions.push(toSubmission(node, body));
-    const acts = service === "rpc" ? keysSent(body) : path === "internal/task/claim" ? [toClaim(body)] : [];
+    const submission = /^internal\/task\/(result|verify)$/.test(path) ? toSubmission(node, body) : undefined;
+    if (submission) submissions.push(submission);
+    const acts: Act[] = service === "rpc" ? keysSent(body) : path === "internal/task/claim" ? [toClaim(body)] : [];
+    if (submission) acts.push({ kind: "submit", id: submission.taskId });
     const killed = (moment: Moment) => acts.some((act) => watchers.get(node)?.(moment, act));
     if (killed("before")) return gone();
     const headers = new Headers(request.headers);
