@@ -2,6 +2,7 @@ import type { Address } from "viem";
 import * as z from "zod";
 import type { EncryptedKey } from "../cofhe/cofhe.ts";
 import type { Clock } from "../lib/clock.ts";
+import { BlfError } from "../lib/errors.ts";
 import type { Fetch } from "../lib/http.ts";
 import { iclService } from "./client.ts";
 import { createJsonService } from "./service.ts";
@@ -64,7 +65,7 @@ export type RequesterClient = {
   inference(taskId: string, signal?: AbortSignal): Promise<InferenceView>;
   /** Credits as decimal strings in units of the currency. */
   balance(address: Address, signal?: AbortSignal): Promise<{ balance_cusdc: string; balance_blind: string }>;
-  /** Credits the sender of a BLIND transfer to the treasury. */
+  /** Credits the sender of a BLIND transfer to the treasury. One that was credited before is no error. */
   deposit(txHash: string, signal?: AbortSignal): Promise<void>;
 };
 
@@ -97,9 +98,17 @@ export function createRequesterClient(options: RequesterOptions): RequesterClien
     inference: (taskId, signal) => icl.get(`/v1/inference/task/${taskId}`, inferenceSchema, with_(signal)),
     balance: (address, signal) => payment.get(`/v1/balance/${address}`, balanceSchema, with_(signal)),
     deposit: async (txHash, signal) => {
-      await payment.post("/v1/deposit", z.unknown(), { body: { tx_hash: txHash }, ...with_(signal) });
+      const call = { body: { tx_hash: txHash }, ...with_(signal) };
+      await payment.post("/v1/deposit", z.unknown(), call).catch((error: unknown) => {
+        if (!isConflict(error)) throw error;
+      });
     },
   };
+}
+
+/** A service that remembers transactions answers 409 to one whose credit was given, but whose answer got lost. */
+function isConflict(error: unknown): boolean {
+  return error instanceof BlfError && error.code === "PAYMENT_REJECTED" && error.message.includes("(HTTP 409)");
 }
 
 /** PROTOCOL.md 8 and Appendix A, step 6. */

@@ -7,6 +7,7 @@ import { bytesMatch, cidMismatch, parseCid } from "../ipfs/cid.ts";
 import { allOrAbort } from "../lib/concurrent.ts";
 import { BlfError } from "../lib/errors.ts";
 import { wipe } from "../lib/secret.ts";
+import { assertConfirmed } from "./confirmations.ts";
 import type { RequesterContext } from "./context.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
@@ -36,8 +37,8 @@ export type InferResult = {
 
 /**
  * Asks the network: encrypts, buys a quorum, decrypts, and checks the answer (PROTOCOL.md 9). Unlike the original client
- * it recomputes the commitment from what it decrypted, and makes sure that the nodes that were paid are those that it let
- * read the prompt.
+ * it recomputes the commitment from what it decrypted, and makes sure that enough nodes confirmed it and that the nodes that
+ * were paid are those that it let read the prompt.
  * @throws BlfError `ANSWER_*`, `JOB_*`, `ICL_*`, `PAYMENT_*`, `CHAIN_*`, `COFHE_*`, `IPFS_*`
  */
 export async function infer(ctx: RequesterContext, parameters: InferParameters): Promise<InferResult> {
@@ -89,7 +90,11 @@ export async function infer(ctx: RequesterContext, parameters: InferParameters):
   stage("submitted");
   const job = await waitForJob(ctx, jobId, signal);
   stage("answered");
-  const answer = await readAnswer(ctx, taskId, job.outputCid, signal);
+  const { verifierCount } = parameters;
+  const [answer] = await allOrAbort(
+    [(s) => readAnswer(ctx, taskId, job.outputCid, s), (s) => assertConfirmed(ctx, { taskId, verifierCount }, s)],
+    signal,
+  );
   const recomputed = commitment(job.outputCid, answer);
   if (recomputed !== job.commitment) throw commitmentMismatch();
   assertQuorum(allowed, [job.leader, ...job.verifiers]);

@@ -234,6 +234,8 @@ describe("the payment service", () => {
         jobs: [job({ model_id: "\u001b[2Jevil\nmodel", role: "\u0007" })],
         job_id: "p-1",
         task_id: "t",
+        total_blind_earned: 0.2,
+        jobs_count: 1,
       }),
     );
     using node = nodeDirectory({ payment_service_url: server.url });
@@ -245,7 +247,18 @@ describe("the payment service", () => {
     const earnings = (await runCli(["jobs", "earnings"], { env: node.env })).stdout;
     expect(earnings).not.toContain("\u001b");
     expect(earnings).not.toMatch(/^model/m);
+    expect(earnings).toContain("\\u001b[2Jevil\\u000amodel");
   });
+});
+
+test("a document of --json holds no raw control character, and says what the payment service said", async () => {
+  const modelId = "\u009b2J\u007f\u202eevil\u200e\nmodel";
+  const job = { job_id: "p-1", role: "verifier", status: "COMPLETED", amount_blind_earned: 1, model_id: modelId };
+  using server = serveJson(() => Response.json({ jobs: [job], job_id: "p-1", task_id: "t" }));
+  using node = nodeDirectory({ payment_service_url: server.url });
+  const { stdout } = await runCli(["jobs", "list", "--json"], { env: node.env });
+  expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u202e]/);
+  expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ modelId }] });
 });
 
 test("a node without jobs, and options that cannot be", async () => {

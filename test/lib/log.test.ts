@@ -11,7 +11,7 @@ function recorder(level: LogLevel, format: LogFormat) {
 
 /** What a hostile peer would like to send to a terminal, or into a log that is read line by line. */
 const hostile =
-  "ok\n2026-01-01T00:00:00.000Z ERROR forged\r\u001b[2J\u009b31m\u202eright\u2066\u2028\u0085\u007f\u0000";
+  "ok\n2026-01-01T00:00:00.000Z ERROR forged\r\u001b[2J\u009b31m\u202eright\u2066\u2028\u0085\u007f\u061c\u200e\u200f\u0000";
 
 describe("a logger", () => {
   test.each(
@@ -52,7 +52,9 @@ describe("a logger", () => {
     const { log, lines } = recorder("info", format);
     log.info(hostile, { reason: hostile, model: "a b=c level=error" });
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/);
+    expect(lines[0]).toMatch(
+      /^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/,
+    );
     expect(lines[0]).toContain("\\u001b[2J");
   });
 
@@ -66,6 +68,7 @@ describe("a logger", () => {
 describe("printable", () => {
   test("makes control characters visible and leaves writing alone", () => {
     expect(printable("a\nb\tc\u001b[0m\u009b\u202e")).toBe("a\\u000ab\\u0009c\\u001b[0m\\u009b\\u202e");
+    expect(printable("\u061c\u200e\u200f")).toBe("\\u061c\\u200e\\u200f");
     expect(printable('héllo, 世界 "quoted" 🙂 שלום')).toBe('héllo, 世界 "quoted" 🙂 שלום');
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { commitment, outputKeyJobId } from "../../src/crypto/commitment.ts";
 import { BlfError } from "../../src/lib/errors.ts";
+import { confirmationsNeeded } from "../../src/requester/confirmations.ts";
 import { type InferParameters, infer } from "../../src/requester/infer.ts";
 import { expectCode } from "../crypto/expect-code.ts";
 import {
@@ -93,6 +94,45 @@ describe("the nodes that answered", () => {
   test("may not be mostly strangers", async () => {
     expect(await verdict([leader, strangerA, strangerB])).toBe("ANSWER_QUORUM_CHANGED");
     expect(await verdict([strangerA, verifierA, strangerB])).toBe("ANSWER_QUORUM_CHANGED");
+  });
+});
+
+describe("the confirmations that the coordinator knows of", () => {
+  test("may be two of three; one, none and a view without them are too few", async () => {
+    const { ctx } = await requesterAmong({ confirmations: 2 });
+    expect((await infer(ctx, parameters())).answer).toBe(honestAnswer);
+    const error = await endOf({ confirmations: 1 }, "ANSWER_UNCONFIRMED");
+    expect([error.message, error.hint, error.exitCode]).toEqual([
+      "This answer has too few confirmations: 1 of the 2 that a quorum of 3 needs",
+      "Do not trust this answer; dispute the job.",
+      1,
+    ]);
+    await endOf({ confirmations: 0 }, "ANSWER_UNCONFIRMED");
+    await endOf({ confirmations: -3 }, "ANSWER_UNCONFIRMED");
+    for (const quorum of [null, undefined])
+      await endOf({ client: { inference: async () => ({ status: "ACCEPTED", quorum }) } }, "ANSWER_UNCONFIRMED");
+  });
+
+  test("are as many as the protocol's table says", () => {
+    expect([2, 3, 4, 5, 6].map(confirmationsNeeded)).toEqual([2, 2, 3, 4, 4]);
+  });
+
+  test("are asked for by task, and again while the coordinator is away", async () => {
+    const asked: string[] = [];
+    const away = new BlfError({ code: "ICL_UNREACHABLE", message: "away", hint: "wait", retryable: true });
+    const honest = await requesterAmong();
+    const { ctx } = await requesterAmong({
+      client: {
+        inference: (taskId) => {
+          asked.push(taskId);
+          return asked.length < 3 ? Promise.reject(away) : honest.ctx.client.inference(taskId);
+        },
+      },
+    });
+    const { taskId } = await infer(ctx, parameters());
+    expect(asked).toEqual([taskId, taskId, taskId]);
+    const gone = new BlfError({ code: "ICL_UNKNOWN", message: "no such task", hint: "check" });
+    await endOf({ client: { inference: () => Promise.reject(gone) } }, "ICL_UNKNOWN");
   });
 });
 

@@ -32,6 +32,8 @@ export type Lies = {
   uploadedCid?: string;
   /** The key that the handles decrypt to. */
   key?: Uint8Array;
+  /** How many nodes confirmed the answer, as the coordinator says. */
+  confirmations?: number;
   client?: Partial<RequesterClient>;
 };
 
@@ -69,7 +71,10 @@ export async function requesterAmong(lies: Lies = {}) {
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    inference: () => Promise.reject(new Error("not asked for")),
+    inference: async () => ({
+      status: "ACCEPTED",
+      quorum: { verifier_addresses: [verifierA, verifierB], confirmations: lies.confirmations ?? 3, confidence: 100 },
+    }),
     balance: () => Promise.reject(new Error("not asked for")),
     deposit: () => Promise.reject(new Error("not asked for")),
     ...lies.client,

@@ -1,6 +1,7 @@
 import { systemClock } from "../../lib/clock.ts";
 import type { LogFormat, Logger } from "../../lib/log.ts";
 import { createLogger, type LogLevel } from "../../lib/log.ts";
+import { printable } from "../../lib/printable.ts";
 import { columnLines } from "./columns.ts";
 import { isTerminal, writeOut } from "./streams.ts";
 import { hasColor } from "./style.ts";
@@ -12,7 +13,10 @@ export function print(text: string): void {
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, (_key, item) => (typeof item === "bigint" ? item.toString() : item), 2));
+  const text = JSON.stringify(value, (_key, item) => (typeof item === "bigint" ? item.toString() : item), 2);
+  // JSON leaves C1 controls and bidirectional marks as they are; the escapes of `printable` are those of JSON. The ends of lines stand
+  // between values only.
+  print(text.split("\n").map(printable).join("\n"));
 }
 
 /** Lines of `name  value`, the values in one column, broken at the width of a terminal. */

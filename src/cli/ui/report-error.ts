@@ -29,7 +29,7 @@ export function reportError(error: unknown, json: boolean): number {
 /** False when standard output cannot be written, which may be the very error that is to be reported. */
 function wroteDocument(document: unknown): boolean {
   try {
-    writeOut(`${JSON.stringify(document)}\n`);
+    writeOut(`${printable(JSON.stringify(document))}\n`);
     return true;
   } catch {
     return false;

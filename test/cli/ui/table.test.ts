@@ -29,8 +29,9 @@ test("on a terminal long values are broken, between words where there are some",
       expect(Bun.stringWidth(line)).toBeLessThanOrEqual(width);
 });
 
-test("control characters of a value are made visible", () => {
+test("control characters of a name or a value are made visible", () => {
   expect(tableLines([["n", "\u001b[2J\nforged"]])).toEqual(["n  \\u001b[2J\\u000aforged"]);
+  expect(tableLines([["\u001b[2J\nforged", "v"]])).toEqual(["\\u001b[2J\\u000aforged  v"]);
 });
 
 test("colours only where a terminal shows them and NO_COLOR does not forbid them", () => {
