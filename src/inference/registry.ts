@@ -14,6 +14,8 @@ export type BackendRegistry = {
   slotsOf(modelId: string): number;
   /** Whether a job for this model may be claimed now: it is advertised, and its service does not refuse requests for long. */
   canServe(modelId: string): boolean;
+  /** Whether it is up to this machine alone whether the model works. Throws `MODEL_UNKNOWN`. */
+  isLocal(modelId: string): boolean;
   /** Throws `MODEL_UNKNOWN`. */
   backendOf(modelId: string): Backend;
   determinismClass(modelId: string): string | undefined;
@@ -36,15 +38,18 @@ export type BackendRegistry = {
    */
   look(modelId: string, signal: AbortSignal): Promise<void>;
   /**
-   * Looks again at every model that is not advertised, which brings it back when it works. One that fails does not keep the others from
-   * being looked at; the first error is thrown at the end.
+   * Looks again at every model that is not advertised, which brings it back when it works; at one of this machine ever more rarely. One
+   * that fails does not keep the others from being looked at; the first error is thrown at the end.
    */
   probe(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 };
 
-/** So many failures in a row make a backend, or one of its models, unhealthy. */
-const failuresUntilUnhealthy = 3;
+/** So many failures in a row make a backend, or one of its models, unhealthy: one less than those for which a stake is slashed. */
+const failuresUntilUnhealthy = 2;
+
+/** Rounds of looking at what failed, which come every minute. */
+const longestRest = 31;
 
 /** Failures that say nothing about a backend: a prompt that it cannot or may not answer, and requests that came too fast. */
 const forgiven = /^MODEL_PROMPT_|_(PROMPT_REJECTED|ANSWER_BLOCKED|ANSWER_TRUNCATED|RATE_LIMITED)$/;
@@ -73,20 +78,26 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
   const worked = (modelId: string): void => {
     failures.delete(backendOf(modelId));
     failures.delete(modelId);
+    resting.delete(modelId);
+  };
+
+  /** What a failure is counted for. */
+  const scopeOf = (modelId: string, code: string): Backend | string => {
+    const backend = backendOf(modelId);
+    const isOneModels = isProbed(backend) ? !ofTheService.test(code) : code.startsWith("MODEL_");
+    return isOneModels ? modelId : backend;
   };
 
   /** Counts failures in a row; an abort is none. */
   const counted = async <T>(modelId: string, signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
-    const backend = backendOf(modelId);
     try {
       const result = await action();
       worked(modelId);
       return result;
     } catch (error) {
-      const code = error instanceof BlfError ? error.code : "INTERNAL";
+      const code = codeOf(error);
       if (signal.aborted || forgiven.test(code)) throw error;
-      const isOneModels = isProbed(backend) ? !ofTheService.test(code) : code.startsWith("MODEL_");
-      const scope = isOneModels ? modelId : backend;
+      const scope = scopeOf(modelId, code);
       failures.set(scope, { count: (failures.get(scope)?.count ?? 0) + 1, code });
       throw error;
     }
@@ -94,7 +105,12 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
 
   const givenUp = (...scopes: (Backend | string)[]): BackendHealth | undefined => {
     const worst = scopes.map((scope) => failures.get(scope)).find((failure) => failure && isTooMany(failure.count));
-    return worst && { status: "unhealthy", detail: `${worst.count} failures in a row, the last one ${worst.code}` };
+    return (
+      worst && {
+        status: "unhealthy",
+        detail: `it failed several times in a row, or could not be loaded: ${worst.code}`,
+      }
+    );
   };
 
   const healthOf = (modelId: string): BackendHealth => {
@@ -107,8 +123,18 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
     return healthOf(modelId).status !== "unhealthy" && (!isProbed(backend) || backend.isOffered(modelId));
   };
 
-  const warm = (modelId: string, signal: AbortSignal) =>
-    counted(modelId, signal, () => backendOf(modelId).warm(modelId, signal));
+  /** What cannot be loaded here cannot answer: no job needs to be lost to see it again. */
+  const warm = async (modelId: string, signal: AbortSignal): Promise<void> => {
+    const backend = backendOf(modelId);
+    if (isProbed(backend)) return counted(modelId, signal, () => backend.warm(modelId, signal));
+    try {
+      await backend.warm(modelId, signal);
+      worked(modelId);
+    } catch (error) {
+      if (!signal.aborted) failures.set(modelId, { count: failuresUntilUnhealthy, code: codeOf(error) });
+      throw error;
+    }
+  };
 
   /** A look that fails is no failure of the backend: it keeps to itself what it found out about the model. */
   const look = async (modelId: string, signal: AbortSignal): Promise<void> => {
@@ -118,6 +144,17 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
     if (backend.isOffered(modelId)) worked(modelId);
   };
 
+  /** Rounds that a model which could not be loaded is left alone: each try takes the place of one that works. */
+  const resting = new Map<string, { tries: number; rounds: number }>();
+  const rests = (modelId: string): boolean => {
+    const rest = resting.get(modelId);
+    return rest !== undefined && rest.rounds-- > 0;
+  };
+  const letRest = (modelId: string): void => {
+    const tries = (resting.get(modelId)?.tries ?? 0) + 1;
+    resting.set(modelId, { tries, rounds: Math.min(2 ** (tries - 1) - 1, longestRest) });
+  };
+
   const probeAll = async (signal: AbortSignal): Promise<void> => {
     const errors: unknown[] = [];
     // Backends do not wait for each other, since one of them may be silent for long; what one bears at a time only it knows.
@@ -125,8 +162,11 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
       const sick = backend.models().filter((modelId) => !isAdvertised(modelId));
       for (const modelId of sick) {
         // One model that could be loaded speaks for the others; one that was compared with itself does not.
-        if (!isProbed(backend) && isAdvertised(modelId)) continue;
-        await look(modelId, signal).catch((error: unknown) => errors.push(error));
+        if (!isProbed(backend) && (isAdvertised(modelId) || rests(modelId))) continue;
+        await look(modelId, signal).catch((error: unknown) => {
+          errors.push(error);
+          if (!isProbed(backend)) letRest(modelId);
+        });
         signal.throwIfAborted();
       }
     });
@@ -144,6 +184,7 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
       const backend = byModel.get(modelId);
       return backend !== undefined && isAdvertised(modelId) && (!isProbed(backend) || backend.isOpen(modelId));
     },
+    isLocal: (modelId) => !isProbed(backendOf(modelId)),
     backendOf,
     determinismClass: (modelId) => byModel.get(modelId)?.determinismClass(modelId),
     mayFit: (modelId, promptBytes) => backendOf(modelId).mayFit?.(modelId, promptBytes) ?? true,
@@ -170,6 +211,10 @@ export function createBackendRegistry(backends: (Backend | ProbedBackend)[]): Ba
       await Promise.all(backends.map((backend) => backend.close()));
     },
   };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof BlfError ? error.code : "INTERNAL";
 }
 
 function isTooMany(count: number): boolean {

@@ -6,7 +6,7 @@ import type { BackendHealth } from "../inference/backend.ts";
 import { createCustomBackend } from "../inference/custom.ts";
 import { createGeminiBackend } from "../inference/gemini.ts";
 import { createGroqBackend } from "../inference/groq.ts";
-import { createLlamaBackend, type LlamaModelConfig } from "../inference/llama/backend.ts";
+import { createLlamaBackends, type LlamaModelConfig } from "../inference/llama/backend.ts";
 import { type ReportedClass, reportedClass } from "../inference/llama/determinism-class.ts";
 import { createMockBackend } from "../inference/mock.ts";
 import { type BackendRegistry, createBackendRegistry } from "../inference/registry.ts";
@@ -46,7 +46,7 @@ export function createInference(config: Config, log: Logger, clock: Clock, optio
     models[id] = llamaModel(model);
   }
   const { threads, isolation, sequences, idle_unload_minutes } = config.engine;
-  const llama = createLlamaBackend({
+  const llama = createLlamaBackends({
     models,
     isolation,
     log,
@@ -62,7 +62,7 @@ export function createInference(config: Config, log: Logger, clock: Clock, optio
     return createCustomBackend({ path, description: { ...description, models }, log, clock });
   });
   const services = createServices(config, offered, { ...options, log, clock });
-  return withReports(createBackendRegistry([llama, mock, ...custom, ...services]));
+  return withReports(createBackendRegistry([...llama, mock, ...custom, ...services]));
 }
 
 /** A local model of the configuration in the words of its backend. */

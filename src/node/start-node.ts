@@ -8,7 +8,7 @@ import { createDoppelganger } from "./doppelganger.ts";
 import { outputIsSafe } from "./jobs/run-job.ts";
 import { beat, startHeartbeatLoop } from "./loops/heartbeat.ts";
 import type { Loop } from "./loops/loop.ts";
-import { lookAtModels, startModelProbeLoop, warmFirstModel } from "./loops/model-probe.ts";
+import { lookAtModels, startModelProbeLoop, warmModels } from "./loops/model-probe.ts";
 import { startOnChainHeartbeatLoop } from "./loops/on-chain-heartbeat.ts";
 import { startPollLoop } from "./loops/poller.ts";
 import { startRetentionLoop } from "./loops/retention.ts";
@@ -114,7 +114,7 @@ export async function startNode(ctx: NodeContext, options: StartOptions = {}): P
     scheduler.resume(outputIsSafe);
     ctx.keyPool.start();
     await lookAtModels(ctx, starting);
-    const warm = warmFirstModel(ctx, starting);
+    const warm = warmModels(ctx, starting);
     const work = beginWork(warm);
     // A coordinator that is away keeps the node from its work, but not from being there when it comes back.
     await Promise.race([work, Promise.all([warm, doppelganger.unanswered])]);

@@ -19,6 +19,9 @@ function failing(modelId: string): { backend: Backend; fail(code: string | undef
     },
     backend: {
       ...backend,
+      warm: async () => {
+        if (code !== undefined) throw new BlfError({ code, message: "it failed", hint: "none" });
+      },
       generate: async (request, options) => {
         if (code !== undefined) throw new BlfError({ code, message: "it failed", hint: "none" });
         return backend.generate(request, options);
@@ -71,17 +74,15 @@ describe("backend registry", () => {
     );
   });
 
-  test("gives a backend up after three failures in a row, until it succeeds", async () => {
+  test("gives a backend up after two failures in a row, before a stake is lost, until it succeeds", async () => {
     const { backend, fail } = failing("mock-a");
     const registry = createBackendRegistry([backend]);
     const generate = () => registry.generate({ modelId: "mock-a", prompt: "p" }, { signal: never });
     fail("ENGINE_CRASHED");
     await failureOf(generate);
-    await failureOf(generate);
     fail(undefined);
     await generate();
     fail("ENGINE_CRASHED");
-    await failureOf(generate);
     await failureOf(generate);
     expect(registry.canServe("mock-a")).toBe(true);
     await failureOf(generate);
@@ -91,6 +92,43 @@ describe("backend registry", () => {
     fail(undefined);
     await generate();
     expect(registry.health()).toEqual({ mock: { status: "healthy", detail: "" } });
+  });
+
+  test("has no job lost to see once more that a model cannot be loaded", async () => {
+    const { backend, fail } = failing("mock-a");
+    const registry = createBackendRegistry([backend]);
+    fail("ENGINE_CRASHED");
+    await failureOf(() => registry.warm("mock-a", never));
+    expect(registry.canServe("mock-a")).toBe(false);
+    await failureOf(() => registry.probe(never));
+    expect(registry.canServe("mock-a")).toBe(false);
+    fail(undefined);
+    await registry.probe(never);
+    expect(registry.canServe("mock-a")).toBe(true);
+  });
+
+  test("tries a model that cannot be loaded ever more rarely, and leaves the others of its backend alone", async () => {
+    const inner = mock("mock-a", "mock-b");
+    const loads: string[] = [];
+    const backend: Backend = {
+      ...inner,
+      warm: async (modelId) => {
+        loads.push(modelId);
+        if (modelId === "mock-a") throw failed("ENGINE_NO_GPU");
+      },
+    };
+    const registry = createBackendRegistry([backend]);
+    await failureOf(() => registry.warm("mock-a", never));
+    await registry.warm("mock-b", never);
+    expect(registry.advertised()).toEqual(["mock-b"]);
+    loads.length = 0;
+    const rounds: number[] = [];
+    for (let round = 0; round < 16; round++) {
+      await registry.probe(never).catch(() => rounds.push(round));
+      expect(registry.canServe("mock-a")).toBe(false);
+    }
+    expect(rounds).toEqual([0, 1, 3, 7, 15]);
+    expect(new Set(loads)).toEqual(new Set(["mock-a"]));
   });
 
   test("does not blame the backend for prompts and aborts", async () => {
@@ -109,9 +147,10 @@ describe("backend registry", () => {
     const { backend, fail } = failing("mock-a");
     const registry = createBackendRegistry([backend]);
     fail("ENGINE_CRASHED");
-    for (let i = 0; i < 3; i++)
+    for (let i = 0; i < 2; i++)
       await failureOf(() => registry.generate({ modelId: "mock-a", prompt: "p" }, { signal: never }));
     expect(registry.canServe("mock-a")).toBe(false);
+    fail(undefined);
     await registry.warm("mock-a", never);
     expect(registry.canServe("mock-a")).toBe(true);
   });
@@ -129,7 +168,7 @@ describe("backend registry", () => {
     ]);
     for (let i = 0; i < 3; i++) await failureOf(() => registry.generate(asking("mock-a"), { signal: never }));
     expect([registry.canServe("mock-a"), registry.canServe("mock-b")]).toEqual([false, true]);
-    expect(registry.healthOf("mock-a").detail).toBe("3 failures in a row, the last one MODEL_FILE_MISSING");
+    expect(registry.healthOf("mock-a").detail).toEndWith(": MODEL_FILE_MISSING");
     expect(registry.healthOf("mock-b").status).toBe("healthy");
     expect(registry.advertised()).toEqual(["mock-b"]);
     expect(registry.models()).toEqual(["mock-a", "mock-b"]);

@@ -1,9 +1,11 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { AttestationRequest } from "../../src/icl/client.ts";
+import { createMockBackend } from "../../src/inference/mock.ts";
+import { createBackendRegistry } from "../../src/inference/registry.ts";
 import { BlfError } from "../../src/lib/errors.ts";
 import { createCertificateKeeper, newsWaitMs } from "../../src/node/certificate.ts";
 import { createInference } from "../../src/node/inference.ts";
-import { firstLookMs, lookAtModels, startModelProbeLoop, warmFirstModel } from "../../src/node/loops/model-probe.ts";
+import { firstLookMs, lookAtModels, startModelProbeLoop, warmModels } from "../../src/node/loops/model-probe.ts";
 import { captureLog } from "../helpers/capture-log.ts";
 import { tempDirectory } from "../helpers/temp-directory.ts";
 import { until } from "../helpers/until.ts";
@@ -68,7 +70,7 @@ describe("a node with a model server", () => {
     expect((await inference.generate(ask, { signal })).text).toBe("the answer");
 
     server.play = { kind: "bytes", bytes: "" };
-    for (let i = 0; i < 3; i++)
+    for (let i = 0; i < 2; i++)
       expect((await failureOf(() => inference.generate(ask, { signal }))).code).toBe("VLLM_UNREACHABLE");
     expect(inference.canServe("served")).toBe(false);
 
@@ -99,7 +101,7 @@ describe("a node with a model server", () => {
     const { ctx, told, log } = node;
     await lookAtModels(ctx, signal);
     await createCertificateKeeper(ctx).ensure(signal);
-    await warmFirstModel(ctx, signal);
+    await warmModels(ctx, signal);
     expect(told).toEqual([["mock-model"]]);
     expect(log.lines({ code: "VLLM_UNREACHABLE", level: "warn" }).length).toBeGreaterThan(0);
   });
@@ -121,6 +123,21 @@ describe("a node with a model server", () => {
     expect(clock.sleeping()).toEqual([]);
   });
 
+  test("loads each model of its own once, the first one last, and does not offer one that cannot be loaded", async () => {
+    const { ctx, log } = await stubContext();
+    const loaded: string[] = [];
+    const inner = createMockBackend({ models: ["mock-a", "mock-b", "mock-c"], clock: ctx.clock });
+    const warm = async (modelId: string) => {
+      loaded.push(modelId);
+      if (modelId === "mock-b") throw new BlfError({ code: "ENGINE_CRASHED", message: "no", hint: "look there" });
+    };
+    const registry = createBackendRegistry([{ ...inner, warm }]);
+    await warmModels({ ...ctx, inference: { ...ctx.inference, ...registry } }, signal);
+    expect(loaded).toEqual(["mock-b", "mock-c", "mock-a"]);
+    expect(registry.advertised()).toEqual(["mock-a", "mock-c"]);
+    expect(log.lines({ level: "error", code: "ENGINE_CRASHED", hint: "look there" })).toHaveLength(1);
+  });
+
   test("goes on with its start when the first model is only away for now, and ends it when it cannot be loaded", async () => {
     const { ctx, log } = await stubContext();
     const warming = (code: string, retryable: boolean) => ({
@@ -130,9 +147,9 @@ describe("a node with a model server", () => {
         warm: () => Promise.reject(new BlfError({ code, message: "no", hint: "none", retryable })),
       },
     });
-    await warmFirstModel(warming("VLLM_UNAVAILABLE", true), signal);
+    await warmModels(warming("VLLM_UNAVAILABLE", true), signal);
     expect(log.lines({ code: "VLLM_UNAVAILABLE" })).toHaveLength(1);
-    const fatal = await failureOf(() => warmFirstModel(warming("MODEL_FILE_MISSING", false), signal));
+    const fatal = await failureOf(() => warmModels(warming("MODEL_FILE_MISSING", false), signal));
     expect(fatal.code).toBe("MODEL_FILE_MISSING");
   });
 });

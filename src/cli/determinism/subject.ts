@@ -1,7 +1,7 @@
 import type { Config } from "../../config/load.ts";
 import type { ModelConfig } from "../../config/schema.ts";
 import { type Lab, type LabSetting, nodeSetting, openLab } from "../../inference/determinism/lab.ts";
-import { sequencesOnGpu } from "../../inference/llama/backend.ts";
+import { llamaBackendNames, sequencesOnGpu } from "../../inference/llama/backend.ts";
 import { usableCores } from "../../inference/llama/threads.ts";
 import { BlfError, exitCodes } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -28,7 +28,8 @@ export async function findSubject(session: Session, options: SubjectOptions, sig
   try {
     const modelId = chooseModel(inference, options.model, options.backend);
     const backend = inference.backendOf(modelId).name;
-    const local = backend === "llama" ? localModels(session.config)[modelId] : undefined;
+    const isLlama = Object.values<string>(llamaBackendNames).includes(backend);
+    const local = isLlama ? localModels(session.config)[modelId] : undefined;
     if (local) await inference.warm(modelId, signal);
     return { modelId, backend, local, determinismClass: inference.determinismClass(modelId) ?? "" };
   } finally {

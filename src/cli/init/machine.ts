@@ -40,7 +40,7 @@ export function machineRows({ hardware, usesGpu, cloudKeys, fits }: Machine): Ro
         : `${gigabytes(gpu.memoryFree ?? gpu.memoryTotal)} free of ${gigabytes(gpu.memoryTotal)}`;
     const command = engineCommand([gpu.kind]);
     const idle = command ? `; \`${command}\` lets llama.cpp use it` : "; llama.cpp in this file computes on the CPU";
-    const use = usesGpu ? "" : idle;
+    const use = usesGpu ? "; it computes the models whose gpu_layers is set" : idle;
     rows.push(["GPU", `${gpu.name} (${gpu.kind}), ${room}${use}`]);
   }
   if (gpus.length === 0) rows.push(["GPU", "none found"]);

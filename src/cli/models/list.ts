@@ -4,6 +4,7 @@ import type { ModelConfig } from "../../config/schema.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import type { BackendHealth } from "../../inference/backend.ts";
 import { customDeterminismClass } from "../../inference/custom/module.ts";
+import { llamaBackendNames } from "../../inference/llama/backend.ts";
 import { type ReportedClass, reportedClass } from "../../inference/llama/determinism-class.ts";
 import { expectedClass } from "../../inference/llama/expected-class.ts";
 import { readGgufFile } from "../../inference/llama/gguf.ts";
@@ -88,7 +89,8 @@ const nothing = { path: null, bytes: null, determinismClass: null };
 
 async function localModel(id: string, model: ModelConfig, log: Logger): Promise<FoundModel> {
   const { path } = model;
-  const base = { id, backend: "llama", path, bytes: statSync(path, { throwIfNoEntry: false })?.size ?? null };
+  const backend = llamaBackendNames[model.gpu_layers === 0 ? "cpu" : "gpu"];
+  const base = { id, backend, path, bytes: statSync(path, { throwIfNoEntry: false })?.size ?? null };
   try {
     readGgufFile(path);
     const determinismClass = await expectedClass({

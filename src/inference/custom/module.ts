@@ -6,7 +6,7 @@ import { printable } from "../../lib/printable.ts";
 import type { Backend } from "./sdk-types.ts";
 
 /** Names of the backends that are built in: an operator must be able to tell them from others. */
-const reservedNames = ["llama", "mock", "vllm", "groq", "gemini"];
+const reservedNames = ["llama", "llama-gpu", "mock", "vllm", "groq", "gemini"];
 
 const functionSchema = z.custom<(...parameters: unknown[]) => unknown>((value) => typeof value === "function", {
   error: "must be a function",

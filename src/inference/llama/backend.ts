@@ -49,13 +49,33 @@ const defaultMaxTokens = 512;
 /** Where some model uses a GPU and nobody has said how many. */
 export const sequencesOnGpu = 4;
 
-/** llama.cpp on this machine. Nothing is loaded before the first `warm` or `generate`. */
+/** What serves the models that use no GPU, and those that do. */
+export const llamaBackendNames = { cpu: "llama", gpu: "llama-gpu" } as const;
+
+/**
+ * llama.cpp on this machine, once for the models of the CPU and once for those of a GPU. A process that has a GPU's kernels computes long
+ * prompts there even for models without layers on it: they would answer as no other node of their class does, and end with the GPU.
+ */
+export function createLlamaBackends(options: LlamaBackendOptions): Backend[] {
+  const onGpu = Object.entries(options.models).filter(([, { gpuLayers = 0 }]) => gpuLayers !== 0);
+  const onCpu = Object.entries(options.models).filter(([, { gpuLayers = 0 }]) => gpuLayers === 0);
+  if (onGpu.length === 0 || onCpu.length === 0) return [createLlamaBackend(options)];
+  if (options.isolation === "none")
+    options.log.info("models for a GPU run in a process of their own, since others use none");
+  return [
+    createLlamaBackend({ ...options, models: Object.fromEntries(onCpu) }),
+    createLlamaBackend({ ...options, models: Object.fromEntries(onGpu), isolation: "process" }),
+  ];
+}
+
+/** llama.cpp on this machine, for models that all use a GPU or all use none. Nothing is loaded before the first `warm` or `generate`. */
 export function createLlamaBackend(options: LlamaBackendOptions): Backend {
   const { log } = options;
   const models = new Map(
     Object.entries(options.models).map(([modelId, config]) => [modelId, engineModel(modelId, config)]),
   );
-  const slots = options.maxConcurrent ?? (usesGpu([...models.values()]) ? sequencesOnGpu : 1);
+  const gpu = usesGpu([...models.values()]);
+  const slots = options.maxConcurrent ?? (gpu ? sequencesOnGpu : 1);
   const classes = new Map<string, string>();
   let engine: Engine | undefined;
   let health: BackendHealth = { status: "healthy", detail: "" };
@@ -71,7 +91,7 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
   };
 
   const open = (): Engine => {
-    engine ??= createEngineOf(options, slots, [...models.values()]);
+    engine ??= createEngineOf(options, slots, gpu);
     return engine;
   };
 
@@ -99,7 +119,7 @@ export function createLlamaBackend(options: LlamaBackendOptions): Backend {
   };
 
   return {
-    name: "llama",
+    name: gpu ? llamaBackendNames.gpu : llamaBackendNames.cpu,
     models: () => [...models.keys()],
     slots,
     determinismClass: (modelId) => classes.get(modelId),
@@ -151,14 +171,14 @@ function usesGpu(models: EngineModel[]): boolean {
   return models.some(({ gpuLayers }) => gpuLayers !== 0);
 }
 
-function createEngineOf(options: LlamaBackendOptions, sequences: number, models: EngineModel[]): Engine {
+function createEngineOf(options: LlamaBackendOptions, sequences: number, gpu: boolean): Engine {
   const { log, clock, command, idleUnloadMs } = options;
   const cores = usableCores();
   if ((options.threads ?? 0) > cores) log.warn("fewer cores than threads: using the cores", { count: cores });
   const setup = {
     threads: Math.min(options.threads ?? Math.max(1, cores - 1), cores),
     sequences,
-    gpu: usesGpu(models),
+    gpu,
     idleUnloadMs,
     log,
   };

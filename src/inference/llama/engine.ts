@@ -60,6 +60,8 @@ export type EngineOptions = {
   /** A model that nobody uses for so long is given up, milliseconds; 0 keeps it. */
   idleUnloadMs?: number | undefined;
   log: Logger;
+  /** See `LibraryOptions`. */
+  printsItself?: boolean | undefined;
   clock?: Clock;
   /** Bytes that a model may take; asks the system by default. */
   availableMemory?: () => number;
@@ -92,8 +94,8 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const open = () => {
-    const { threads, gpu, log } = options;
-    library ??= openLlamaLibrary({ threads, gpu, log }).catch((error: unknown) => {
+    const { threads, gpu, log, printsItself } = options;
+    library ??= openLlamaLibrary({ threads, gpu, log, printsItself }).catch((error: unknown) => {
       library = undefined;
       throw error;
     });

@@ -11,7 +11,7 @@ export async function runEngineHost(): Promise<never> {
   let engine: Engine | undefined;
   return runHost<EngineSetup, EngineOrder, LoadedModel | Generation | OutputCheck>({
     open: (setup) => {
-      engine = createEngine({ ...setup, log: stderrLogger() });
+      engine = createEngine({ ...setup, log: stderrLogger(), printsItself: true });
     },
     work: async (order, signal, onText) => {
       if (!engine) throw new Error("the engine was not opened");

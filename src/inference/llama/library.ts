@@ -18,11 +18,22 @@ export type LlamaLibrary = {
   gpuFailure?: BlfError;
 };
 
-export type LibraryOptions = { threads: number; gpu: boolean; log: Logger };
+export type LibraryOptions = {
+  threads: number;
+  gpu: boolean;
+  log: Logger;
+  /** llama.cpp prints its warnings and errors itself: what it says just before it aborts would not reach `log` any more. */
+  printsItself?: boolean | undefined;
+};
 
 type BuildMetadata = { buildOptions: { gpu: string | false; llamaCpp: { release: string } } };
 
-type Bindings = { loadBackends(path?: string): void; setEnv(name: string, value: string | undefined): void };
+type Bindings = {
+  loadBackends(path?: string): void;
+  setEnv(name: string, value: string | undefined): void;
+  /** Without a logger it prints. */
+  setLogger(logger?: (level: number, message: string) => void): void;
+};
 
 /** The part of node-llama-cpp that opens a library at a given place; its public way searches node_modules and may compile. */
 type LlamaFactory = { _create(options: Record<string, unknown>): Promise<Llama> };
@@ -79,7 +90,7 @@ function guarded(library: LlamaLibrary, gpuFailure: BlfError): LlamaLibrary {
   return { ...library, gpuFailure };
 }
 
-async function load(native: NativeLibraries, { threads, log }: LibraryOptions): Promise<LlamaLibrary> {
+async function load(native: NativeLibraries, { threads, log, printsItself }: LibraryOptions): Promise<LlamaLibrary> {
   const { Llama, LlamaLogLevel } = await import("node-llama-cpp");
   const bindingPath = join(native.directory, "llama-addon.node");
   const module: { exports: Partial<Bindings> } = { exports: {} };
@@ -103,6 +114,7 @@ async function load(native: NativeLibraries, { threads, log }: LibraryOptions): 
     numa: false,
     tempDir: false,
   });
+  if (printsItself) bindings.setLogger();
   const { release } = metadata.buildOptions.llamaCpp;
   const cpu = `cpu:${native.variant}@${hostTarget()}`;
   if (!native.gpu) return { llama, release, device: cpu };

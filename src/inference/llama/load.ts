@@ -9,6 +9,7 @@ import { batchSize } from "./generate.ts";
 import type { LlamaLibrary } from "./library.ts";
 import { checkMemory, divideMemory } from "./memory.ts";
 import { autoGpuLayers, gpuShare, type ModelPlan } from "./plan.ts";
+import { rehearse } from "./rehearsal.ts";
 
 /**
  * Off, though llama.cpp would choose it: from 256 tokens of context on, its flash attention divides a token's work by the number of
@@ -42,7 +43,7 @@ export type ModelInMemory = {
 };
 
 /**
- * Loads a model and makes a context for it.
+ * Loads a model, makes a context for it, and sees that it computes.
  * @throws BlfError `MODEL_TOO_LARGE`, `MODEL_LOAD_FAILED`, `MODEL_TEMPLATE_FAILED`; the signal's reason when aborted.
  */
 export async function loadModel(parameters: LoadParameters): Promise<ModelInMemory> {
@@ -72,6 +73,7 @@ export async function loadModel(parameters: LoadParameters): Promise<ModelInMemo
       failedCreationRemedy: false,
       createSignal: signal,
     });
+    await rehearse(model, context, signal);
     if (wanted.gpuLayers !== 0) log.info("layers are on the GPU", { model: wanted.modelId, count: model.gpuLayers });
     const text = determinismClass({
       ggufSha256: plan.ggufSha256,

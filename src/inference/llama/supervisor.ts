@@ -7,6 +7,8 @@ import type { Generation, OutputCheck } from "../backend.ts";
 import { createSupervisor, type SupervisorErrors } from "../process/supervisor.ts";
 import type { Engine, LoadedModel } from "./engine.ts";
 import type { EngineOrder, EngineSetup } from "./messages.ts";
+import { gpuEnvironment } from "./packs/gpu-environment.ts";
+import { gpuCrash } from "./packs/gpu-trouble.ts";
 
 export type SupervisorOptions = EngineSetup & {
   clock: Clock;
@@ -25,6 +27,7 @@ export function createEngineSupervisor(options: SupervisorOptions): Engine {
   const { threads, sequences, gpu, idleUnloadMs, clock, log, restart } = options;
   const child = createSupervisor<EngineSetup, EngineOrder, LoadedModel | Generation | OutputCheck>({
     command: options.command ?? selfCommand(["__engine"]),
+    environment: gpu ? gpuEnvironment() : {},
     setup: { threads, sequences, gpu, idleUnloadMs },
     name: "engine",
     errors,
@@ -54,12 +57,16 @@ const errors: SupervisorErrors = {
       retryable: true,
       cause,
     }),
-  crashed: (how) =>
-    new BlfError({
+  crashed: (how, lastLines) => {
+    const gpu = gpuCrash(lastLines);
+    return new BlfError({
       code: "ENGINE_CRASHED",
-      message: `The engine's process ended in the middle of a generation (${how})`,
-      hint: "The engine starts again by itself; if it happens with every prompt, check the model file and free memory.",
-    }),
+      message: `The engine's process ended in the middle of its work (${gpu ? `${how}, ${gpu.reason}` : how})`,
+      hint:
+        gpu?.hint ??
+        "The engine starts again by itself; if it happens with every prompt, check the model file and free memory.",
+    });
+  },
   closed: () =>
     new BlfError({
       code: "ENGINE_CLOSED",

@@ -8,7 +8,7 @@ export type Child<To> = {
   pid: number;
   /** Resolves when the process takes orders; rejects with what `startFailed` makes. */
   ready: Promise<void>;
-  /** How it ended: `code 1` or `signal SIGKILL`. */
+  /** How it ended: `code 1` or `signal SIGKILL`; once all that it printed was taken. */
   exited: Promise<string>;
   send(message: To): void;
   /** SIGTERM, and SIGKILL for a process that does not heed it. */
@@ -19,15 +19,19 @@ export type Child<To> = {
 
 export type ChildOptions<From> = {
   command: string[];
+  /** Variables besides those that every child of this program has. */
+  environment?: Record<string, string> | undefined;
   clock: Clock;
   onMessage(message: From): void;
-  /** Takes each line that the process writes to stderr. */
+  /** Takes each line that the process prints. */
   onLine(pid: number, line: string): void;
   startFailed(reason: string, cause?: unknown): BlfError;
 };
 
 const readyWithinMs = 20_000;
 const stopWithinMs = 2_000;
+/** A process that this one started may hold its pipes open for longer than it lived. */
+const lastWordsWithinMs = 500;
 
 /** Starts the process. Both ends are the same program, so messages are not checked again. @throws what `startFailed` makes, when it cannot be run */
 export function startChild<From extends { event: string }, To>(options: ChildOptions<From | Ready>): Child<To> {
@@ -37,7 +41,12 @@ export function startChild<From extends { event: string }, To>(options: ChildOpt
     if (message.event === "ready") started.resolve();
     else options.onMessage(message);
   });
-  const exited = child.exited.then((code) => (child.signalCode ? `signal ${child.signalCode}` : `code ${code}`));
+  const onLine = (line: string) => options.onLine(child.pid, line);
+  const printed = Promise.all([drain(child.stdout, onLine), drain(child.stderr, onLine)]);
+  const exited = child.exited.then(async (code) => {
+    await within(clock, lastWordsWithinMs, printed);
+    return child.signalCode ? `signal ${child.signalCode}` : `code ${code}`;
+  });
   const timeout = new AbortController();
   const give = (reason: string) => started.reject(options.startFailed(reason));
   void exited.then((how) => give(`it ended with ${how}`));
@@ -47,7 +56,6 @@ export function startChild<From extends { event: string }, To>(options: ChildOpt
   );
   const ready = started.promise.finally(() => timeout.abort());
   ready.catch(() => child.kill("SIGKILL"));
-  void drain(child.stderr, (line) => options.onLine(child.pid, line));
   return {
     pid: child.pid,
     ready,
@@ -74,18 +82,25 @@ export function startChild<From extends { event: string }, To>(options: ChildOpt
   };
 }
 
+/** Waits for something, but not for longer than so many milliseconds. */
+async function within(clock: Clock, ms: number, what: Promise<unknown>): Promise<void> {
+  const patience = new AbortController();
+  await Promise.race([what, clock.sleep(ms, patience.signal).catch(() => {})]);
+  patience.abort();
+}
+
 type Ready = { event: "ready" };
 
 function spawn<From>(options: ChildOptions<From>, onMessage: (message: From) => void) {
   try {
     return Bun.spawn(options.command, {
-      env: childEnvironment(),
+      env: childEnvironment(options.environment),
       stdin: "ignore",
-      stdout: "ignore",
+      stdout: "pipe",
       stderr: "pipe",
       serialization: "json",
       ipc: (message) => onMessage(message as From),
-    }) satisfies Subprocess<"ignore", "ignore", "pipe">;
+    }) satisfies Subprocess<"ignore", "pipe", "pipe">;
   } catch (error) {
     throw options.startFailed("the program cannot be run", error);
   }

@@ -10,6 +10,9 @@ export type HostOptions<Setup, Order, Result> = {
   unknownError(error: unknown): BlfError;
 };
 
+/** Milliseconds without an order after which garbage is collected. */
+const idleMs = 500;
+
 /**
  * The child's side of `createSupervisor`: takes orders over IPC until the other end goes away. It ignores SIGINT, which a terminal
  * sends to the whole group: the parent decides when its child ends.
@@ -21,10 +24,12 @@ export async function runHost<Setup, Order extends { op: string }, Result>(
     if (process.connected) process.send?.(message);
   };
   const running = new Map<number, AbortController>();
+  let idle: ReturnType<typeof setTimeout> | undefined;
 
   const work = async (id: number, order: Order) => {
     const controller = new AbortController();
     running.set(id, controller);
+    clearTimeout(idle);
     try {
       const result = await options.work(order, controller.signal, (text) => send({ event: "text", id, text }));
       send({ event: "done", id, result });
@@ -32,6 +37,8 @@ export async function runHost<Setup, Order extends { op: string }, Result>(
       send({ event: "failed", id, error: toPlainError(error, options.unknownError) });
     } finally {
       running.delete(id);
+      // By itself the collector waits until the heap has grown a lot, and what was read and written stays in memory for as long.
+      if (running.size === 0) idle = setTimeout(() => Bun.gc(true), idleMs);
     }
   };
 

@@ -18,8 +18,8 @@ export type ToChild<Setup, Order> = ({ op: "open" } & Setup) | (Order & { id: nu
 
 export type SupervisorErrors = {
   startFailed(reason: string, cause?: unknown): BlfError;
-  /** It ended by itself while it had work. */
-  crashed(how: string): BlfError;
+  /** It ended by itself while it had work; with the last lines that it printed, where they may be logged. */
+  crashed(how: string, lastLines: readonly string[]): BlfError;
   /** `close` was called. */
   closed(): BlfError;
 };
@@ -27,6 +27,8 @@ export type SupervisorErrors = {
 export type SupervisorOptions<Setup> = {
   /** Starts the process. */
   command: string[];
+  /** Variables besides those that every child of this program has. */
+  environment?: Record<string, string>;
   setup: Setup;
   clock: Clock;
   log: Logger;
@@ -53,6 +55,9 @@ type Job<Result> = {
   onText?: ((text: string) => void) | undefined;
 };
 
+/** Lines of a process that are kept for the case that it crashes. */
+const keptLines = 100;
+
 /**
  * Something dangerous in a child process of this same program. What kills the child ends its running orders with `crashed` and nothing
  * else: the process is started again, at once after a first crash and ever later after more of them.
@@ -70,6 +75,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
   let candidate: Process | undefined;
   let child: Process | undefined;
   let starting: Promise<Process> | undefined;
+  let lastLines: string[] = [];
   let crashes = 0;
   let nextId = 1;
 
@@ -89,7 +95,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     const lost = [...jobs.values()];
     jobs.clear();
     for (const { done } of [...ending.values()]) done();
-    for (const job of lost) job.reject(closing.signal.aborted ? errors.closed() : errors.crashed(how));
+    for (const job of lost) job.reject(closing.signal.aborted ? errors.closed() : errors.crashed(how, lastLines));
     if (closing.signal.aborted) return;
     crashes++;
     log.error(`the ${name}'s process ended by itself`, { pid: ended.pid, reason: how, count: lost.length });
@@ -97,14 +103,22 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
     running().catch(() => {});
   };
 
+  const hear = (pid: number, line: string) => {
+    if (!options.logOutput) return;
+    log.debug(name, { pid, reason: line });
+    lastLines = [...lastLines, line].slice(-keptLines);
+  };
+
   const start = async () => {
     try {
       if (crashes > 1) await clock.sleep(backoff(crashes - 2, restart), closing.signal);
+      lastLines = [];
       const started: Process = startChild<FromChild<Result>, ToChild<Setup, Order>>({
         command: options.command,
+        environment: options.environment,
         clock,
         onMessage: receive,
-        onLine: (pid, line) => options.logOutput && log.debug(name, { pid, reason: line }),
+        onLine: hear,
         startFailed: errors.startFailed,
       });
       candidate = started;
@@ -155,7 +169,7 @@ export function createSupervisor<Setup extends object, Order extends { op: strin
       const process = await running();
       signal.throwIfAborted();
       if (closing.signal.aborted) throw errors.closed();
-      if (process !== child) throw errors.crashed("before it got the job");
+      if (process !== child) throw errors.crashed("before it got the job", lastLines);
       const id = nextId++;
       const { promise, resolve, reject } = Promise.withResolvers<Result>();
       const onAbort = () => {

@@ -1,4 +1,4 @@
-import { errorCode, isRetryable } from "../../lib/errors.ts";
+import { BlfError, errorCode, isRetryable } from "../../lib/errors.ts";
 import type { CertificateKeeper } from "../certificate.ts";
 import type { NodeContext } from "../context.ts";
 import { startLoop } from "./loop.ts";
@@ -34,12 +34,27 @@ export async function lookAtModels(ctx: NodeContext, signal: AbortSignal): Promi
   done.abort();
 }
 
-/** Gets a model ready for the first job. A service that is away may come back; a model that cannot be loaded ends the start. */
-export async function warmFirstModel(ctx: NodeContext, signal: AbortSignal): Promise<void> {
-  const [model] = ctx.inference.advertised();
+/**
+ * Loads every model of this machine once, the first one last, so that it is ready for the first job. One that cannot be loaded is not
+ * offered; when it is the first, the start ends. A service that is away may come back.
+ */
+export async function warmModels(ctx: NodeContext, signal: AbortSignal): Promise<void> {
+  const { inference, log } = ctx;
+  const [model, ...others] = inference.advertised();
   if (model === undefined) return;
+  for (const other of others.filter(inference.isLocal))
+    await inference.warm(other, signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      log.error("a model cannot be loaded, and is not offered", { ...failureFields(error), model: other });
+    });
   await ctx.inference.warm(model, signal).catch((error: unknown) => {
     if (!isRetryable(error)) throw error;
     ctx.log.warn("the model is not ready yet", { model, code: errorCode(error) });
   });
+}
+
+function failureFields(error: unknown): { code: string; error?: string; hint?: string } {
+  return error instanceof BlfError
+    ? { code: error.code, error: error.message, hint: error.hint }
+    : { code: errorCode(error) };
 }

@@ -171,12 +171,41 @@ describe("engine supervisor", () => {
     }
   });
 
+  const crashes = [
+    {
+      printed: "CUDA error: the provided PTX was compiled with an unsupported toolchain",
+      says: ["unsupported toolchain", "SIGABRT"],
+      advises: ["driver", "engine install vulkan"],
+    },
+    { printed: "CUDA error: out of memory", says: ["out of memory"], advises: ["gpu_layers"] },
+    { printed: "vk::Device::waitForFences: ErrorDeviceLost", says: ["ErrorDeviceLost"], advises: ["vulkaninfo"] },
+    { printed: "something else", says: ["SIGABRT"], advises: ["model file"] },
+  ];
+
+  test.each(crashes)("tells what the GPU's kernels printed before they aborted: $printed", async (crash) => {
+    const script = `
+      process.on("message", ({ op }) => {
+        if (op === "open") return;
+        require("fs").writeSync(1, ${JSON.stringify(`before\n${crash.printed}\n  current device: 0\n`)});
+        process.kill(process.pid, "SIGABRT");
+      });
+      process.send({ event: "ready" });`;
+    const command = [process.execPath, "--eval", script];
+    const engine = createEngineSupervisor({ ...setup, command, log: recordingLogger().log });
+    const error = await failureOf(() => engine.load(model, never));
+    expect(error.code).toBe("ENGINE_CRASHED");
+    for (const part of crash.says) expect(error.message).toContain(part);
+    for (const part of crash.advises) expect(error.hint).toContain(part);
+    await engine.close();
+  });
+
   test("waits longer and longer for a process that keeps failing", async () => {
     const waits: number[] = [];
     const clock = {
       now: () => 0,
       sleep: (ms: number, signal?: AbortSignal) => {
-        if (ms === 20_000) return systemClock.sleep(ms, signal);
+        // For it to be ready, and for its last words.
+        if (ms === 20_000 || ms === 500) return systemClock.sleep(ms, signal);
         waits.push(ms);
         return Promise.resolve();
       },

@@ -59,3 +59,24 @@ export function gpuTrouble(engine: GpuEngine | undefined, finds: FindsLibrary = 
     `Check that the GPU's own tool (nvidia-smi, vulkaninfo) lists it and that its driver is not too old, ${otherwise}.`,
   );
 }
+
+/** What a GPU's kernels printed before they aborted the process, and what to do about it; undefined when they said nothing. */
+export function gpuCrash(lines: readonly string[]): { reason: string; hint: string } | undefined {
+  const found = lines
+    .map((line) => /CUDA error: .+|vk::\S+: Error\w+/.exec(line)?.[0])
+    .find((part) => part !== undefined);
+  if (found === undefined) return undefined;
+  const reason = found.trim().slice(0, 200);
+  if (/unsupported toolchain|unsupported ptx/i.test(reason))
+    return {
+      reason,
+      hint: `Update the NVIDIA driver: these kernels are compiled with a newer CUDA than it knows. ${orVulkan}`,
+    };
+  if (/no kernel image/i.test(reason)) return { reason, hint: `These kernels do not know this GPU. ${orVulkan}` };
+  if (/out of memory|OutOfDeviceMemory/i.test(reason))
+    return { reason, hint: "Free memory of the GPU, or lower gpu_layers, context_size or engine.sequences." };
+  return { reason, hint: "Check the GPU and its driver with nvidia-smi or vulkaninfo, and the system's log (dmesg)." };
+}
+
+const orVulkan =
+  "Or use Vulkan in its place: `blindference models engine remove cuda`, then `blindference models engine install vulkan`.";
