@@ -19,7 +19,7 @@ ENGINE ?=
 DEMO_FLAGS ?=
 FUZZ_FLAGS ?=
 
-.PHONY: build test lint demo sim faults soak week bench fuzz release clean format
+.PHONY: build test lint demo sim mutants faults soak week bench fuzz release clean format
 
 build: dist/blindference$(if $(TARGET),-$(TARGET))$(if $(ENGINE),-$(ENGINE))
 
@@ -53,6 +53,10 @@ demo: dist/blindference
 # The node in a simulated network, under faults that a seed decides: SIM_RUNS=2000 make sim, SEED=7 make sim.
 sim: node_modules/.installed
 	$(BUN) test/sim/run.ts
+
+# Whether the simulation catches bugs that are planted for it.
+mutants: node_modules/.installed
+	$(BUN) test/sim/mutants.ts
 
 # Nodes of the test build, killed with SIGKILL at every point of a job: FAULT_SEEDS=100 make faults.
 faults: dist/blindference-test

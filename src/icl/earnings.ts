@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { BlfError } from "../lib/errors.ts";
 import { type Fetch, type HttpResponse, type HttpService, httpRequest } from "../lib/http.ts";
+import { assertUniqueKeys } from "../lib/json.ts";
 
 z.config(en());
 
@@ -112,9 +113,16 @@ const amountKeys = new Set(["amount_blind_earned", "total_blind_earned"]);
 function readAmounts(response: HttpResponse): unknown {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(response.bytes);
-    return JSON.parse(text, function reviver(this: unknown, key, value, context?: { source?: string }) {
+    const parsed: unknown = JSON.parse(text, function reviver(
+      this: unknown,
+      key,
+      value,
+      context?: { source?: string },
+    ) {
       return typeof value === "number" && amountKeys.has(key) ? (context?.source ?? String(value)) : value;
     } as (key: string, value: unknown) => unknown);
+    assertUniqueKeys(text);
+    return parsed;
   } catch {
     throw new BlfError({
       code: "PAYMENT_NOT_JSON",

@@ -10,6 +10,7 @@ import { beat, startHeartbeatLoop } from "./loops/heartbeat.ts";
 import type { Loop } from "./loops/loop.ts";
 import { lookAtModels, startModelProbeLoop, warmModels } from "./loops/model-probe.ts";
 import { startOnChainHeartbeatLoop } from "./loops/on-chain-heartbeat.ts";
+import { startOutcomeLoop } from "./loops/outcomes.ts";
 import { startPollLoop } from "./loops/poller.ts";
 import { startRetentionLoop } from "./loops/retention.ts";
 import { startWatchdogLoop } from "./loops/watchdog.ts";
@@ -96,6 +97,7 @@ export async function startNode(ctx: NodeContext, options: StartOptions = {}): P
         startOnChainHeartbeatLoop(ctx, stopping.signal),
         startModelProbeLoop(ctx, certificate, stopping.signal),
         startRetentionLoop(ctx, stopping.signal),
+        startOutcomeLoop(ctx, stopping.signal),
       );
     });
     await warm;

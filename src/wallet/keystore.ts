@@ -5,6 +5,7 @@ import { privateKeyToAddress } from "viem/accounts";
 import * as z from "zod";
 import { type RandomBytes, systemRandom } from "../crypto/random.ts";
 import { BlfError, exitCodes } from "../lib/errors.ts";
+import { parseJson } from "../lib/json.ts";
 import { type Secret, wipe } from "../lib/secret.ts";
 import { deriveKey, type KeyDerivation, parseKeyDerivation, unsupported } from "./key-derivation.ts";
 import { parsePrivateKey } from "./private-key.ts";
@@ -137,9 +138,9 @@ async function derivedKeyFor(file: Keystore, password: Secret<string>): Promise<
 
 function parseText(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
-    throw corrupt("it is not JSON");
+    throw corrupt("it is not JSON, or has a key twice");
   }
 }
 

@@ -104,7 +104,7 @@ async function liveAndDie(
   }
   const life = node.live(undefined);
   await last?.over;
-  const left = `SELECT count(*) AS count FROM jobs WHERE state NOT IN ('submitted', 'failed')`;
+  const left = `SELECT count(*) AS count FROM jobs WHERE state NOT IN ('submitted', 'settled', 'failed')`;
   await until("nothing is left to do", () => node.read<{ count: number }>(left)[0]?.count === 0, {
     timeoutMs: finishWithinMs,
     tick: () => Bun.sleep(100),

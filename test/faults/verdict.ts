@@ -39,7 +39,7 @@ function judgeOne(world: FaultWorld, played: Played, role: Role, stored: Map<str
   const transactions = stored.get(outputKeyJobId(taskId)) ?? 0;
   const lost = [
     ...(ending === "accepted" ? [] : [`the job ended as ${ending}`]),
-    ...(job?.state === "submitted" ? [] : [`the journal says ${job?.state ?? "nothing"}`]),
+    ...(job?.state === "submitted" || job?.state === "settled" ? [] : [`the journal says ${job?.state ?? "nothing"}`]),
     ...(ending === "accepted" ? wrongAnswer(world, played) : []),
   ];
   const conflicting = [

@@ -31,6 +31,26 @@ describe("parseJson", () => {
     expect(parseJson(text)).toEqual({ a: [uint256Max, { b: uint256Max }], c: 1 });
   });
 
+  test.each([
+    '{"a":1,"a":2}',
+    '{"a":1,"\\u0061":2}',
+    '[{"x":{"b":[],"c":{"d":1},"b":2}}]',
+    '{"a" : 1, "b": "}{", "a"\n: 3}',
+    '{"__proto__":1,"__proto__":2}',
+  ])("an object with a key twice is refused, however it is written: %s", (text) => {
+    expect(JSON.parse(text)).toBeDefined();
+    expect(() => parseJson(text)).toThrow(SyntaxError);
+  });
+
+  test.each([
+    '{"a":{"a":1},"b":[{"a":1},{"a":2}]}',
+    '{"a":"a\\":","b":"a"}',
+    '["a","a"]',
+    '{"":1,"a":"\\\\"}',
+  ])("equal keys of different objects, and texts that look like keys, are fine: %s", (text) => {
+    expect(parseJson(text)).toEqual(JSON.parse(text));
+  });
+
   test("a number too large for a double is no integer by accident", () => {
     expect(parseJson("1e400")).toBe(Number.POSITIVE_INFINITY);
   });

@@ -116,7 +116,8 @@ export function createCoordinator(
     const job = jobs.get(taskId);
     if (!job) return refuse(404, `Job ${taskId} not found`);
     const { outputCid = null, commitment = null } = job.result ?? {};
-    return ok({ jobId: taskId, status: job.isOver ? "TIMEDOUT" : "QUEUED", outputCid, leaderCommitment: commitment });
+    const word = outputCid ? "ACCEPTED" : job.isOver ? "TIMEDOUT" : "QUEUED";
+    return ok({ jobId: taskId, status: word, outputCid, leaderCommitment: commitment });
   };
 
   return {

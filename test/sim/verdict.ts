@@ -91,6 +91,8 @@ function judgeFailure({ world, nodes }: Evidence, job: SimJob, seat: SimSeat, re
     }
     case "LEADER_JOB_OVER":
       return job.isOver ? undefined : "the job was not over";
+    case "QUORUM_TIMED_OUT":
+      return job.isOver ? undefined : "the job was not over";
     case "ICL_REJECTED":
       return has("refused") ? undefined : "nobody refused it";
     case "ICL_UNKNOWN":

@@ -1,6 +1,7 @@
 import type { Database } from "bun:sqlite";
 import * as z from "zod/mini";
 import { BlfError } from "../../lib/errors.ts";
+import { parseJson } from "../../lib/json.ts";
 import { migrations } from "./schema.ts";
 import { jobStates } from "./states.ts";
 
@@ -89,9 +90,9 @@ function rowsOf(db: Database, table: string): Record<string, unknown>[] {
 export function parseJournalDocument(content: string): JournalDocument {
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = parseJson(content);
   } catch (error) {
-    throw invalid("it is not JSON", error);
+    throw invalid("it is not JSON, or has a key twice", error);
   }
   const { data, error } = documentSchema.safeParse(value);
   if (data) return data;

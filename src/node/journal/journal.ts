@@ -19,6 +19,8 @@ export type Journal = {
   unfinished(): JobRecord[];
   /** The newest jobs first. */
   recent(limit: number): JobRecord[];
+  /** At most so many jobs whose results were submitted after `time`, and of whose end nothing is known yet, the newest first. */
+  undecided(time: number, limit: number): JobRecord[];
   countByState(): Record<string, number>;
   /**
    * Forgets jobs that ended before `time` (milliseconds since the epoch), and their transactions. What this node has committed to is never
@@ -108,6 +110,12 @@ export function openJournal(path: string, clock: Clock): Journal {
       (db.query(`SELECT * FROM jobs WHERE state NOT IN (${finished}) ORDER BY created_at`).all() as Row[]).map(fromRow),
     recent: (limit) =>
       (db.query("SELECT * FROM jobs ORDER BY created_at DESC, task_id LIMIT ?").all(limit) as Row[]).map(fromRow),
+    undecided: (time, limit) =>
+      (
+        db
+          .query("SELECT * FROM jobs WHERE state = 'submitted' AND updated_at > ? ORDER BY updated_at DESC LIMIT ?")
+          .all(time, limit) as Row[]
+      ).map(fromRow),
     countByState: () => {
       const rows = db.query("SELECT state, count(*) AS jobs FROM jobs GROUP BY state").all() as Row[];
       return Object.fromEntries(rows.map((row) => [String(row["state"]), Number(row["jobs"])]));
