@@ -140,7 +140,7 @@ function parseText(text: string): unknown {
   try {
     return parseJson(text);
   } catch {
-    throw corrupt("it is not JSON, or has a key twice");
+    throw corrupt("it is not JSON");
   }
 }
 

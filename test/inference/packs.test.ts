@@ -96,7 +96,8 @@ describe("installing an engine", () => {
     });
     expect(readFileSync(join(pack.directory, "fallback/libggml-cuda.so"), "utf8")).toBe("older kernels");
     expect(leftBehind()).toEqual([pack.name]);
-    expect(registry.paths).toEqual([
+    // A request that got lost on its way is sent again: which packages are fetched is the point here.
+    expect([...new Set(registry.paths)]).toEqual([
       "/@node-llama-cpp/linux-x64-cuda/-/linux-x64-cuda-1.2.3.tgz",
       "/@node-llama-cpp/linux-x64-cuda-ext/-/linux-x64-cuda-ext-1.2.3.tgz",
     ]);

@@ -92,7 +92,7 @@ export function parseJournalDocument(content: string): JournalDocument {
   try {
     value = parseJson(content);
   } catch (error) {
-    throw invalid("it is not JSON, or has a key twice", error);
+    throw invalid("it is not JSON", error);
   }
   const { data, error } = documentSchema.safeParse(value);
   if (data) return data;
