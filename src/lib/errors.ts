@@ -56,3 +56,9 @@ export function errorCode(error: unknown): string {
 export function isRetryable(error: unknown): boolean {
   return error instanceof BlfError && error.retryable;
 }
+
+/** What a log says of a failure. The text of an error that is not ours stays out of it: it may quote a prompt. */
+export function failureFields(error: unknown): { code: string; error: string; hint?: string } {
+  if (!(error instanceof BlfError)) return { code: errorCode(error), error: "unexpected error" };
+  return { code: error.code, error: error.message, hint: error.hint };
+}

@@ -1,7 +1,7 @@
 import { uniform } from "../../crypto/random.ts";
 import type { Claim } from "../../icl/wire.ts";
 import { deadlineSignal } from "../../lib/deadline.ts";
-import { BlfError, errorCode } from "../../lib/errors.ts";
+import { BlfError, errorCode, failureFields } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
@@ -147,13 +147,8 @@ async function recordFailure(ctx: NodeContext, key: JobKey, error: unknown, endi
     log.error("the journal cannot be written; the job goes on at the next start if its deadline allows", { code });
     return;
   }
-  const known = error instanceof BlfError;
   ctx.metrics.jobs.inc({ role: key.role, outcome: "failed", code });
-  log.error("job failed", {
-    code,
-    error: known ? error.message : "unexpected error",
-    ...(known ? { hint: error.hint } : {}),
-  });
+  log.error("job failed", failureFields(error));
   try {
     await whenWritable(ctx, log, ending, async () => {
       if (key.role === "leader") noteLeaderOutcome(ctx, code);

@@ -1,4 +1,4 @@
-import { BlfError, errorCode, isRetryable } from "../../lib/errors.ts";
+import { errorCode, failureFields, isRetryable } from "../../lib/errors.ts";
 import type { CertificateKeeper } from "../certificate.ts";
 import type { NodeContext } from "../context.ts";
 import { startLoop } from "./loop.ts";
@@ -47,14 +47,8 @@ export async function warmModels(ctx: NodeContext, signal: AbortSignal): Promise
       signal.throwIfAborted();
       log.error("a model cannot be loaded, and is not offered", { ...failureFields(error), model: other });
     });
-  await ctx.inference.warm(model, signal).catch((error: unknown) => {
+  await inference.warm(model, signal).catch((error: unknown) => {
     if (!isRetryable(error)) throw error;
-    ctx.log.warn("the model is not ready yet", { model, code: errorCode(error) });
+    log.warn("the model is not ready yet", { model, code: errorCode(error) });
   });
-}
-
-function failureFields(error: unknown): { code: string; error?: string; hint?: string } {
-  return error instanceof BlfError
-    ? { code: error.code, error: error.message, hint: error.hint }
-    : { code: errorCode(error) };
 }

@@ -5,17 +5,17 @@ import type { JobRecord } from "../journal/job-record.ts";
 import { startLoop } from "./loop.ts";
 
 /** A quorum that has not decided after so long, in milliseconds, is not asked about any more. */
-export const patienceMs = 24 * 3_600_000;
+const patienceMs = 24 * 3_600_000;
 /** Jobs that are asked about in one round. */
 const batch = 20;
 
-export type Outcome = "settled" | "QUORUM_REJECTED" | "QUORUM_DISSENT" | "QUORUM_TIMED_OUT";
+type Outcome = "settled" | "QUORUM_REJECTED" | "QUORUM_DISSENT" | "QUORUM_TIMED_OUT";
 
 /**
  * How a job ended for this node, as its coordinator says (PROTOCOL.md 4.7); undefined while the quorum has not decided. A verifier is right
  * when it committed to the leader's answer and that was accepted, or to another one and it was rejected.
  */
-export function outcomeOf(record: Pick<JobRecord, "role" | "commitment">, status: JobStatus): Outcome | undefined {
+function outcomeOf(record: Pick<JobRecord, "role" | "commitment">, status: JobStatus): Outcome | undefined {
   const { leaderCommitment } = status;
   const differs =
     record.role === "verifier" && leaderCommitment !== undefined && leaderCommitment !== record.commitment;
