@@ -4,6 +4,7 @@ import type { Chain } from "./clients.ts";
 import { type ContractCall, contractCall } from "./contract-call.ts";
 import { chainError } from "./errors.ts";
 import type { Sender } from "./sender.ts";
+import { unixTime } from "./unix-time.ts";
 
 export type Registration = {
   tier: number;
@@ -21,7 +22,7 @@ export async function isRegistered(chain: Chain, registry: Address, node: Addres
 
 /** When the chain last heard of this node, in milliseconds since the epoch; 0 when it is not registered. */
 export async function readLastHeartbeat(chain: Chain, registry: Address, node: Address): Promise<number> {
-  return Number((await readRecord(chain, registry, node)).lastHeartbeat) * 1000;
+  return unixTime((await readRecord(chain, registry, node)).lastHeartbeat) * 1000;
 }
 
 async function readRecord(chain: Chain, registry: Address, node: Address) {

@@ -6,6 +6,7 @@ import type { Chain } from "./clients.ts";
 import { contractCall } from "./contract-call.ts";
 import { chainError } from "./errors.ts";
 import type { Sender } from "./sender.ts";
+import { unixTime } from "./unix-time.ts";
 
 export type StakingContracts = { staking: Address; blind: Address };
 
@@ -38,7 +39,7 @@ export async function readStake(chain: Chain, contracts: StakingContracts, node:
     return {
       staked: info.staked,
       unbonding: info.unbonding,
-      unbondingAvailableAt: Number(info.unbondingAvailableAt),
+      unbondingAvailableAt: unixTime(info.unbondingAvailableAt),
       consecutiveFailures: Number(info.consecutiveFailures),
       maxConsecutiveFailures: Number(maxFailures),
       minStake,
@@ -54,7 +55,10 @@ export async function readStake(chain: Chain, contracts: StakingContracts, node:
 /** The time of the newest block, in Unix seconds: what the contracts go by. */
 export async function readChainTime(chain: Chain): Promise<number> {
   try {
-    return Number((await chain.client.getBlock({ blockTag: "latest" })).timestamp);
+    const { timestamp } = await chain.client.getBlock({ blockTag: "latest" });
+    // An RPC may leave out anything, whatever the types say.
+    if (typeof timestamp !== "bigint") throw new TypeError("a block without its time");
+    return unixTime(timestamp);
   } catch (error) {
     throw chainError(error, "read the newest block");
   }

@@ -1,5 +1,7 @@
+import * as z from "zod/mini";
 import type { Clock } from "../lib/clock.ts";
 import { BlfError, isRetryable } from "../lib/errors.ts";
+import { jsonOrNothing } from "../node/journal/facts.ts";
 import type { Journal } from "../node/journal/journal.ts";
 
 /** Something that a command does once, such as one stake, however often it is interrupted on its way. */
@@ -9,6 +11,8 @@ export type Act = {
   /** Whether an earlier run of the same command has signed `purpose` for it. */
   hasSent(purpose: string): boolean;
 };
+
+const factSchema = z.object({ id: z.string(), detail: z.string() });
 
 export type ActOptions = {
   journal: Journal;
@@ -46,10 +50,8 @@ function isFinal(error: unknown): boolean {
 
 /** The id of such an act that was begun and has not ended. */
 export function unfinishedId(options: Pick<ActOptions, "journal" | "kind" | "detail">): string | undefined {
-  const text = options.journal.fact(factOf(options));
-  if (!text) return undefined;
-  const { id, detail } = JSON.parse(text) as { id: string; detail: string };
-  return detail === options.detail ? id : undefined;
+  const { data } = factSchema.safeParse(jsonOrNothing(options.journal.fact(factOf(options))));
+  return data?.detail === options.detail ? data.id : undefined;
 }
 
 function factOf({ kind }: { kind: string }): string {

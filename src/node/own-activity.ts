@@ -1,5 +1,6 @@
 import { errorCode } from "../lib/errors.ts";
 import type { NodeContext } from "./context.ts";
+import { millisecondsFact } from "./journal/facts.ts";
 import type { Journal } from "./journal/journal.ts";
 
 /** Times are milliseconds since the epoch by the coordinator's clock, whose `last_heartbeat` they are compared with. */
@@ -27,7 +28,7 @@ export function noteOwnActivity(journal: Pick<Journal, "setFact">, until: number
 
 /** Until when what the coordinator has seen may have been this installation; 0 when it was never active. */
 export function ownActivityUntil(journal: Pick<Journal, "fact">): number {
-  return Number(journal.fact(fact) ?? 0);
+  return millisecondsFact(journal, fact);
 }
 
 /** The same from the running node. A disk that is full keeps no heartbeat back; at worst the next start waits for a while. */

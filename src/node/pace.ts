@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Role } from "../icl/wire.ts";
 import { errorCode } from "../lib/errors.ts";
 import type { NodeContext } from "./context.ts";
+import { jsonOrNothing, millisecondsFact } from "./journal/facts.ts";
 import type { JobRecord } from "./journal/job-record.ts";
 
 /** How one job went. */
@@ -66,7 +67,7 @@ export function fastestAnswerMs(ctx: Memory, role: Role, modelId: string): numbe
 }
 
 function claimLifeMs(journal: NodeContext["journal"]): number {
-  return Number(journal.fact(claimLife)) || usualClaimMs;
+  return millisecondsFact(journal, claimLife) || usualClaimMs;
 }
 
 /** What was learned is worth less than the job: a disk that is full does not fail it. */
@@ -85,13 +86,8 @@ function recall({ journal, clock }: Memory, role: Role, modelId: string): Sample
   return samples.filter(({ at }) => at <= now && now - at < memoryMs);
 }
 
-/** A journal may come from elsewhere: what cannot be read is as good as nothing. */
 function samplesOf(text: string | undefined): Sample[] {
-  try {
-    return samplesSchema.safeParse(JSON.parse(text ?? "[]")).data ?? [];
-  } catch {
-    return [];
-  }
+  return samplesSchema.safeParse(jsonOrNothing(text)).data ?? [];
 }
 
 function factOf(role: Role, modelId: string): string {

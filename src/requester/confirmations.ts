@@ -14,14 +14,15 @@ export function confirmationsNeeded(nodes: number): number {
 /**
  * Makes sure that enough nodes stand behind an answer. The payment service says only that a job is completed; how many confirmed it, the
  * coordinator says (PROTOCOL.md 5.6). One that does not say it counts as none.
+ * @returns the commitment that they confirmed, if the coordinator shows it
  * @throws BlfError `ANSWER_UNCONFIRMED`, `ICL_*`
  */
 export async function assertConfirmed(
   ctx: Pick<RequesterContext, "client" | "clock">,
   job: { taskId: Hex; verifierCount: number },
   signal: AbortSignal,
-): Promise<void> {
-  const { quorum } = await retry(() => ctx.client.inference(job.taskId, signal), {
+): Promise<string | undefined> {
+  const { quorum, commitment_hash: commitment } = await retry(() => ctx.client.inference(job.taskId, signal), {
     ...tries,
     clock: ctx.clock,
     signal,
@@ -29,7 +30,7 @@ export async function assertConfirmed(
   const nodes = 1 + job.verifierCount;
   const needed = confirmationsNeeded(nodes);
   const confirmations = quorum?.confirmations ?? 0;
-  if (confirmations >= needed) return;
+  if (confirmations >= needed) return commitment || undefined;
   throw new BlfError({
     code: "ANSWER_UNCONFIRMED",
     message: `This answer has too few confirmations: ${confirmations} of the ${needed} that a quorum of ${nodes} needs`,

@@ -39,7 +39,7 @@ export type InferResult = {
  * Asks the network: encrypts, buys a quorum, decrypts, and checks the answer (PROTOCOL.md 9). Unlike the original client
  * it recomputes the commitment from what it decrypted, and makes sure that enough nodes confirmed it and that the nodes that
  * were paid are those that it let read the prompt.
- * @throws BlfError `ANSWER_*`, `JOB_*`, `ICL_*`, `PAYMENT_*`, `CHAIN_*`, `COFHE_*`, `IPFS_*`
+ * @throws BlfError `QUORUM_INCOMPLETE`, `ANSWER_*`, `JOB_*`, `ICL_*`, `PAYMENT_*`, `CHAIN_*`, `COFHE_*`, `IPFS_*`
  */
 export async function infer(ctx: RequesterContext, parameters: InferParameters): Promise<InferResult> {
   const { signal } = parameters;
@@ -66,6 +66,7 @@ export async function infer(ctx: RequesterContext, parameters: InferParameters):
   stage("encrypted");
   const encryptedKey = encryptedKeys[0]!;
   const allowed = [quorum.leader, ...quorum.verifiers];
+  assertOffered(allowed, parameters.verifierCount);
   const promptKeyStoreTx = await storeKey(
     ctx.sender,
     { store: ctx.keyStore, jobId: taskId, key: encryptedKey, allowed },
@@ -91,12 +92,12 @@ export async function infer(ctx: RequesterContext, parameters: InferParameters):
   const job = await waitForJob(ctx, jobId, signal);
   stage("answered");
   const { verifierCount } = parameters;
-  const [answer] = await allOrAbort(
+  const [answer, confirmed] = await allOrAbort(
     [(s) => readAnswer(ctx, taskId, job.outputCid, s), (s) => assertConfirmed(ctx, { taskId, verifierCount }, s)],
     signal,
   );
   const recomputed = commitment(job.outputCid, answer);
-  if (recomputed !== job.commitment) throw commitmentMismatch();
+  if (recomputed !== job.commitment || recomputed !== (confirmed ?? recomputed)) throw commitmentMismatch();
   assertQuorum(allowed, [job.leader, ...job.verifiers]);
   stage("decrypted");
   return {
@@ -133,6 +134,18 @@ function commitmentMismatch(): BlfError {
     code: "ANSWER_COMMITMENT_MISMATCH",
     message: "The decrypted answer is not the one that the quorum committed to",
     hint: "Do not trust this answer; dispute the job.",
+  });
+}
+
+/** Before anything is paid: fewer nodes than were asked for, or one of them twice, are not the quorum that was meant. */
+function assertOffered(allowed: Address[], verifierCount: number): void {
+  const distinct = new Set(allowed).size;
+  if (distinct === verifierCount + 1 && distinct === allowed.length) return;
+  throw new BlfError({
+    code: "QUORUM_INCOMPLETE",
+    message: `The coordinator offers a quorum of ${distinct} different nodes for a job of ${verifierCount + 1}`,
+    hint: "Nothing was paid. Ask again later, or for fewer --verifiers.",
+    retryable: true,
   });
 }
 

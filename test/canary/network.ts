@@ -8,7 +8,7 @@ import { openDevnetRequester } from "../../src/devnet/requester.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import type { RequesterContext } from "../../src/requester/context.ts";
-import { type CanaryNode, createCanaryNode } from "./node.ts";
+import { type CanaryNode, type CanaryNodeOptions, createCanaryNode } from "./node.ts";
 import { type LyingProxy, startProxy } from "./proxy.ts";
 import { filesBelow, type Place } from "./search.ts";
 import { canaryOutput } from "./secrets.ts";
@@ -66,8 +66,9 @@ export async function startCanaryNetwork(executable: string): Promise<CanaryNetw
     BLF_GEMINI_BASE_URL: services.url,
     BLF_GEMINI_MODELS: "gemini:canary",
   };
-  const start = (name: string) => createCanaryNode({ executable, directory: join(directory, name), devnet, env });
-  const nodes = await Promise.all([start("first"), start("second")]);
+  const start = (name: string, uploadToken: CanaryNodeOptions["uploadToken"]) =>
+    createCanaryNode({ executable, directory: join(directory, name), devnet, env, uploadToken });
+  const nodes = await Promise.all([start("first", "BLF_IPFS_UPLOAD_JWT"), start("second", "PINATA_JWT")]);
   await Promise.all(nodes.map((node) => node.run()));
   const requester = await openDevnetRequester({
     devnet,

@@ -39,6 +39,8 @@ export type CanaryNodeOptions = {
   devnet: Devnet;
   /** Where the services and models are. */
   env: Record<string, string>;
+  /** The variable that the upload service's token comes in: ours, or the original's. */
+  uploadToken: "BLF_IPFS_UPLOAD_JWT" | "PINATA_JWT";
 };
 
 /** A node with secrets of every kind, each of them unique, in a home of its own. */
@@ -57,7 +59,7 @@ export async function createCanaryNode(options: CanaryNodeOptions): Promise<Cana
   const privateKey = key.reveal();
   const password = canaryWord("password");
   const tokens: Record<string, string> = {
-    BLF_IPFS_UPLOAD_JWT: canaryToken("jwt"),
+    [options.uploadToken]: canaryToken("jwt"),
     GROQ_API_KEY: canaryToken("gsk"),
     GOOGLE_API_KEY: canaryToken("AIza"),
     BLF_VLLM_API_KEY: canaryToken("vllm"),

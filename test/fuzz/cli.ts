@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc, { type Arbitrary } from "fast-check";
 import { hostileText } from "./mutate.ts";
 
-/** Command lines that end without the network, each with places for what a person may type there. */
+/** Command lines that need no password and end by themselves, each with places for what a person may type there. */
 const commands: string[][] = [
   ["config", "get", "?"],
   ["config", "set", "?", "?"],
@@ -20,6 +20,24 @@ const commands: string[][] = [
   ["models", "remove", "?", "--yes"],
   ["models", "list"],
   ["models", "verify", "?"],
+  ["models", "verify", "?", "--write-manifest", "?"],
+  ["models", "pull", "?"],
+  ["models", "pull", "http://services/?.gguf"],
+  ["models", "pull", "owner/repo:?.gguf", "--id", "?"],
+  ["models", "pull", "owner/repo", "--sha256", "?", "--connections", "?"],
+  ["models", "test", "?", "?"],
+  ["test-determinism", "--model", "?", "--against", "?"],
+  ["test-determinism", "--threads", "?", "--tokens", "?"],
+  ["verify-output", "--model", "?", "--prompt", "?", "--output-file", "?"],
+  ["jobs", "list", "--limit", "?"],
+  ["jobs", "show", "?"],
+  ["jobs", "claim", "--cycle", "?", "--from-block", "?"],
+  ["rewards", "status", "--from-block", "?"],
+  ["staking", "status"],
+  ["status"],
+  ["balance"],
+  ["drain", "?"],
+  ["config", "unset", "?"],
   ["completions", "?"],
   ["help", "?", "?"],
   ["?"],
@@ -48,20 +66,32 @@ export const commandLine: Arbitrary<string[]> = fc
   )
   .map(([words, values, options]) => {
     let next = 0;
-    return [...words.map((word) => (word === "?" ? values[next++ % 2]! : word)), ...options];
+    return [...words.map((word) => word.replace("?", () => values[next++ % 2]!)), ...options];
   })
-  // These run until they are stopped, or ask the network.
-  .filter((words) => !["run", "devnet", "demo", "init", "doctor", "infer", "status"].includes(words[0]!));
+  // These run until they are stopped, or ask for a password.
+  .filter((words) => !["run", "devnet", "demo", "init", "doctor", "infer"].includes(words[0]!));
 
 /** A process that runs one command line after the other on an initialised node. */
 export function startCli(directory: string): { run(words: string[]): Promise<void>; stop(): void } {
   const home = join(directory, "cli");
   mkdirSync(join(home, "node"), { recursive: true });
+  // Every service is there and knows nothing.
+  const services = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("{}", { status: 404 }) });
+  const url = services.url.origin;
   const address = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
-  writeFileSync(join(home, "node", "config.json"), JSON.stringify({ node_address: address }));
+  writeFileSync(join(home, "node", "config.json"), JSON.stringify({ node_address: address, network: "devnet" }));
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "cli-child.ts")], {
     cwd: home,
-    env: { HOME: home, PATH: "/nonexistent", BLF_CONFIG_DIR: join(home, "node"), BLF_LOG_LEVEL: "debug" },
+    env: {
+      HOME: home,
+      PATH: "/nonexistent",
+      BLF_CONFIG_DIR: join(home, "node"),
+      BLF_LOG_LEVEL: "debug",
+      BLF_RPC_URL: url,
+      BLF_ICL_ENDPOINT: url,
+      BLF_PAYMENT_SERVICE_URL: url,
+      BLF_MODEL_HUB_URL: url,
+    },
     stdin: "pipe",
     stdout: "ignore",
     stderr: "pipe",
@@ -70,7 +100,7 @@ export function startCli(directory: string): { run(words: string[]): Promise<voi
   const decoder = new TextDecoder();
   return {
     run: async (words) => {
-      child.stdin.write(`${JSON.stringify(words)}\n`);
+      child.stdin.write(`${JSON.stringify(words.map((word) => word.replace("http://services", url)))}\n`);
       await child.stdin.flush();
       let text = "";
       while (!/\n#done \d+\n/.test(text)) {
@@ -82,6 +112,9 @@ export function startCli(directory: string): { run(words: string[]): Promise<voi
       if (/Something unexpected happened|^\s+at .+:\d+/m.test(text))
         throw new Error(`an error without words: ${text.slice(0, 2000)}`);
     },
-    stop: () => child.kill("SIGKILL"),
+    stop: () => {
+      child.kill("SIGKILL");
+      void services.stop(true);
+    },
   };
 }

@@ -55,6 +55,7 @@ export const hostileText: Arbitrary<string> = fc.oneof(
     "constructor",
     "../../etc/passwd",
     "%00",
+    "%zz",
     "0x",
     "-0",
     "1e309",

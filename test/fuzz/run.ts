@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { BlfError } from "../../src/lib/errors.ts";
-import type { Target } from "./targets.ts";
+import type { Target } from "./target.ts";
 
 export type RunOptions = { cases: number; seed?: number };
 

@@ -2,8 +2,9 @@ import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc, { type Arbitrary } from "fast-check";
+import fc from "fast-check";
 import { buildTinyModel } from "../../native/tiny-model.ts";
+import { storyJson } from "../../src/cli/jobs-output.ts";
 import { parseBlind } from "../../src/cli/ui/amount.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { openBlob, sealBlob } from "../../src/crypto/blob.ts";
@@ -15,26 +16,19 @@ import { type Block, buildFile, layoutV1 } from "../../src/ipfs/unixfs.ts";
 import { Secret } from "../../src/lib/secret.ts";
 import { exportJournal, parseJournalDocument } from "../../src/node/journal/export.ts";
 import { importJournal } from "../../src/node/journal/import.ts";
+import { fromRow, type Row } from "../../src/node/journal/job-record.ts";
 import { openJournal } from "../../src/node/journal/journal.ts";
 import { migrate } from "../../src/node/journal/migrate.ts";
 import { openDatabase } from "../../src/node/journal/open-database.ts";
+import { createTransactionTable } from "../../src/node/journal/transactions.ts";
 import { decryptKeystore, encryptKeystore } from "../../src/wallet/keystore.ts";
 import { calls, client } from "../icl/coordinator.ts";
 import { jumpingClock } from "../lib/jumping-clock.ts";
 import { assignment, commitmentA } from "../node/journal/fixtures.ts";
 import { commandLine, startCli } from "./cli.ts";
 import { hostileText, mutatedBytes, mutatedJson } from "./mutate.ts";
-
-/** Something that reads what strangers wrote. */
-export type Target<T = unknown> = {
-  input: Arbitrary<T>;
-  /** May throw a BlfError and nothing else. */
-  read(input: T): unknown;
-  /** For what one case costs more than most. */
-  share?: number;
-};
-
-const target = <T>(made: Target<T>): Target => made as Target;
+import { serviceTargets } from "./services.ts";
+import { type Target, target } from "./target.ts";
 
 /** Every target by its name. The directory is theirs until they are done. */
 export async function makeTargets(): Promise<{ targets: Record<string, Target>; close(): void }> {
@@ -51,6 +45,7 @@ export async function makeTargets(): Promise<{ targets: Record<string, Target>; 
     car: await carTarget(),
     cid: target({ input: fc.oneof(hostileText, fc.string({ maxLength: 80 })), read: parseCid }),
     blob: await blobTarget(),
+    ...serviceTargets(directory),
     amount: target({
       input: fc.oneof(hostileText, fc.string({ unit: fc.constantFrom(..."0123456789.,-+ewix ") })),
       read: parseBlind,
@@ -137,7 +132,7 @@ function journalTarget(directory: string): Target {
   journal.begin(assignment("job-1"));
   journal.commit({ taskId: "job-1", role: "leader" }, commitmentA);
   journal.transactions.save({ purpose: "p", nonce: 1, hashes: ["0x1"], raw: "0x2", status: "pending", sentAt: 1 });
-  journal.setFact("a", "b");
+  journal.setFact("last-on-chain-heartbeat", "1700000000000");
   journal.close();
   const db = openDatabase(path);
   const sample = exportJournal(db, validConfig.node_address, new Date(0));
@@ -148,6 +143,14 @@ function journalTarget(directory: string): Target {
     try {
       migrate(fresh, ":memory:");
       importJournal(fresh, document, validConfig.node_address);
+      // What was let in can be read by everything that reads it later.
+      exportJournal(fresh, validConfig.node_address, new Date(0));
+      createTransactionTable(fresh, (action) => action()).pending();
+      for (const row of fresh.query("SELECT * FROM jobs").all() as Row[])
+        storyJson(
+          { record: fromRow(row), paid: undefined },
+          { committedAt: document.commitments[0]?.created_at, explorer: undefined },
+        );
     } finally {
       fresh.close();
     }

@@ -114,7 +114,7 @@ describe("a node is not ready", () => {
     const { source, ctx } = await healthy();
     const none = { ...ctx.inference, models: () => [], describe: () => [] };
     expect(statusReport({ ...source, ctx: { ...ctx, inference: none } }).problems).toEqual(["no model is configured"]);
-    const detail = "3 failures in a row, the last one ENGINE_CRASHED";
+    const detail = "2 failures in a row, the last one ENGINE_CRASHED";
     const sick = {
       ...ctx.inference,
       describe: () =>

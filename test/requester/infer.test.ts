@@ -67,6 +67,14 @@ describe("an answer that is not what the quorum committed to", () => {
     await endOf({ job: { result_hash } }, "ANSWER_COMMITMENT_MISMATCH");
   });
 
+  test("an answer other than the one that the coordinator saw confirmed", async () => {
+    await endOf({ confirmed: "ab".repeat(32) }, "ANSWER_COMMITMENT_MISMATCH");
+    for (const confirmed of [null, ""]) {
+      const { ctx } = await requesterAmong({ confirmed });
+      expect((await infer(ctx, parameters())).answer).toBe(honestAnswer);
+    }
+  });
+
   test("a blob of another key, a broken blob, a short blob", async () => {
     await endOf({ key: new Uint8Array(32).fill(9) }, "BLOB_AUTHENTICATION_FAILED");
     await endOf({ blob: (blob) => blob.with(blob.length - 1, blob.at(-1)! ^ 1) }, "BLOB_AUTHENTICATION_FAILED");
@@ -120,7 +128,7 @@ describe("the confirmations that the coordinator knows of", () => {
   test("are asked for by task, and again while the coordinator is away", async () => {
     const asked: string[] = [];
     const away = new BlfError({ code: "ICL_UNREACHABLE", message: "away", hint: "wait", retryable: true });
-    const honest = await requesterAmong();
+    const honest = await requesterAmong({ confirmed: null });
     const { ctx } = await requesterAmong({
       client: {
         inference: (taskId) => {
@@ -133,6 +141,27 @@ describe("the confirmations that the coordinator knows of", () => {
     expect(asked).toEqual([taskId, taskId, taskId]);
     const gone = new BlfError({ code: "ICL_UNKNOWN", message: "no such task", hint: "check" });
     await endOf({ client: { inference: () => Promise.reject(gone) } }, "ICL_UNKNOWN");
+  });
+});
+
+describe("a quorum that is offered", () => {
+  test.each([
+    ["with too few nodes", [verifierA]],
+    ["with too many", [verifierA, verifierB, strangerA]],
+    ["with one node twice", [verifierA, verifierA]],
+    ["with the leader among the verifiers", [verifierA, leader]],
+  ])("%s: nothing is stored and nothing is paid", async (_name, verifiers) => {
+    let isPaid = false;
+    const submit = async () => {
+      isPaid = true;
+      return { job_id: "550e8400" };
+    };
+    const { ctx, sent } = await requesterAmong({
+      client: { quorumPreview: async () => ({ leader, verifiers }), submit },
+    });
+    const error = await expectCode(() => infer(ctx, parameters()), "QUORUM_INCOMPLETE");
+    expect(error.exitCode).toBe(75);
+    expect([isPaid, sent]).toEqual([false, []]);
   });
 });
 

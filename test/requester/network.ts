@@ -32,8 +32,9 @@ export type Lies = {
   uploadedCid?: string;
   /** The key that the handles decrypt to. */
   key?: Uint8Array;
-  /** How many nodes confirmed the answer, as the coordinator says. */
+  /** How many nodes confirmed the answer, and which one, as the coordinator says. */
   confirmations?: number;
+  confirmed?: string | null;
   client?: Partial<RequesterClient>;
 };
 
@@ -73,6 +74,7 @@ export async function requesterAmong(lies: Lies = {}) {
     },
     inference: async () => ({
       status: "ACCEPTED",
+      commitment_hash: lies.confirmed === undefined ? completed.result_hash : lies.confirmed,
       quorum: { verifier_addresses: [verifierA, verifierB], confirmations: lies.confirmations ?? 3, confidence: 100 },
     }),
     balance: () => Promise.reject(new Error("not asked for")),

@@ -3,6 +3,7 @@ import type { Config } from "../../config/load.ts";
 import type { Certificate } from "../../icl/wire.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
 import { rememberAttested } from "../../node/attested-models.ts";
+import { jsonOrNothing } from "../../node/journal/facts.ts";
 import { openJournal } from "../../node/journal/journal.ts";
 import { noteOwnActivity } from "../../node/own-activity.ts";
 import { journalPath } from "../session.ts";
@@ -51,7 +52,7 @@ export function keptCertificate(config: Config, models: string[]): Certificate |
   const { attestation_cert_hash: certHash, attestation_expiry: expiry } = config;
   if (certHash === "" || expiry - unixSeconds(systemClock) < leastSecondsLeft) return undefined;
   const text = withJournal(config, (journal) => journal.fact(fact));
-  const { data } = z.safeParse(attestedSchema, text === undefined ? undefined : JSON.parse(text));
+  const { data } = z.safeParse(attestedSchema, jsonOrNothing(text));
   if (!data || data.certHash !== certHash || data.backend !== config.attestation_backend) return undefined;
   return data.models.join("\n") === models.join("\n") ? { certHash, expiry, tier: data.tier } : undefined;
 }

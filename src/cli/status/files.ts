@@ -6,6 +6,7 @@ import { reportedClass } from "../../inference/llama/determinism-class.ts";
 import { systemClock, unixSeconds } from "../../lib/clock.ts";
 import { errorCode } from "../../lib/errors.ts";
 import { version } from "../../lib/version.ts";
+import { millisecondsFact } from "../../node/journal/facts.ts";
 import { openJournal } from "../../node/journal/journal.ts";
 import { offeredModels } from "../../node/models.ts";
 import { journalPath } from "../session.ts";
@@ -52,7 +53,7 @@ function readJournal(config: Config): { jobs: Record<string, number>; onChainHea
   if (!existsSync(path)) return { jobs: {}, onChainHeartbeat: null };
   const journal = openJournal(path, systemClock);
   try {
-    const heartbeat = Number(journal.fact("last-on-chain-heartbeat") ?? 0);
+    const heartbeat = millisecondsFact(journal, "last-on-chain-heartbeat");
     return {
       jobs: journal.countByState(),
       onChainHeartbeat: heartbeat > 0 ? new Date(heartbeat).toISOString() : null,

@@ -38,8 +38,17 @@ export async function resolveSource(source: PullSource, options: ResolveOptions)
 
 /** The name of a URL's file without `.gguf`: what its model is called unless somebody names it. */
 export function defaultModelId(url: string): string {
-  const name = decodeURIComponent(new URL(url).pathname.split("/").at(-1) ?? "");
+  const name = decoded(new URL(url).pathname.split("/").at(-1) ?? "");
   return name.replace(/\.gguf$/i, "").toLowerCase();
+}
+
+/** A URL's part as it reads; a percent sign that encodes nothing stays one. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 const listingSchema = z.object({ siblings: z.array(z.object({ rfilename: z.string() })) });

@@ -4,6 +4,7 @@ import { deadlineSignal } from "../../lib/deadline.ts";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { retry } from "../../lib/retry.ts";
 import type { NodeContext } from "../context.ts";
+import { millisecondsFact } from "../journal/facts.ts";
 import type { JobRecord } from "../journal/job-record.ts";
 import { learnClaimLife } from "../pace.ts";
 import { mayPass } from "./job.ts";
@@ -19,14 +20,14 @@ const lastOffset = "coordinator-clock-offset";
  * @param deadline of the claim, Unix seconds by the coordinator's clock
  */
 export function endOfClaim(ctx: Pick<NodeContext, "icl" | "journal">, deadline: number): number {
-  const offset = ctx.icl.clockOffset() ?? Number(ctx.journal.fact(lastOffset) ?? 0);
+  const offset = ctx.icl.clockOffset() ?? millisecondsFact(ctx.journal, lastOffset);
   return deadline * 1000 + offset - marginMs;
 }
 
 /** Keeps what was learned of the clock for the next start. */
 function rememberOffset(ctx: NodeContext): void {
   const ms = ctx.icl.clockOffset() ?? 0;
-  if (Math.abs(ms - Number(ctx.journal.fact(lastOffset) ?? 0)) < 2000) return;
+  if (Math.abs(ms - millisecondsFact(ctx.journal, lastOffset)) < 2000) return;
   ctx.journal.setFact(lastOffset, String(ms));
   ctx.log.warn("this machine's clock differs from the coordinator's, whose deadlines count", { ms });
 }

@@ -1,15 +1,24 @@
 import type { Database } from "bun:sqlite";
 import * as z from "zod/mini";
+import { latestTime } from "../../lib/clock.ts";
 import { BlfError } from "../../lib/errors.ts";
 import { parseJson } from "../../lib/json.ts";
 import { migrations } from "./schema.ts";
 import { jobStates } from "./states.ts";
 
-const time = z.int().check(z.nonnegative());
+const count = z.int().check(z.nonnegative());
+const unixTime = count.check(z.lte(latestTime));
+/** Milliseconds since the epoch. */
+const time = count.check(z.lte(latestTime * 1000));
 const text = z.string().check(z.maxLength(100_000));
 const role = z.enum(["leader", "verifier"]);
 const commitment = z.string().check(z.regex(/^[0-9a-f]{64}$/, "must be 64 hex digits"));
 const base64 = z.base64();
+const hex = z.string().check(z.maxLength(1_000_000), z.regex(/^0x[0-9a-f]*$/i, "must be hexadecimal"));
+/** A column that holds JSON. */
+const json = (schema: z.ZodMiniType, what: string) => text.check(z.refine((value) => isJson(value, schema), what));
+const timings = json(z.record(z.string(), z.number()), "must be durations by their names, as JSON");
+const hashes = json(z.array(hex).check(z.minLength(1)), "must be a list of hashes, as JSON");
 
 /** The tables as they are stored, with bytes in base64. What is secret stays sealed with a key that only the wallet gives. */
 const documentSchema = z.strictObject({
@@ -26,17 +35,17 @@ const documentSchema = z.strictObject({
       model_id: text,
       prompt_cid: text,
       user_address: text,
-      claim_deadline: z.nullable(z.int()),
+      claim_deadline: z.nullable(unixTime),
       output_cid: z.nullable(text),
       commitment: z.nullable(commitment),
       verdict: z.nullable(text),
       determinism_class: z.nullable(text),
       sealed_output_key: z.nullable(base64),
       sealed_encrypted_key: z.nullable(base64),
-      output_key_tx: z.nullable(text),
+      output_key_tx: z.nullable(hex),
       failure_code: z.nullable(text),
-      engine_crashes: time,
-      timings: text,
+      engine_crashes: count,
+      timings,
       created_at: time,
       updated_at: time,
     }),
@@ -45,9 +54,9 @@ const documentSchema = z.strictObject({
   transactions: z.array(
     z.strictObject({
       purpose: text,
-      nonce: time,
-      hashes: text,
-      raw: text,
+      nonce: count,
+      hashes,
+      raw: hex,
       status: z.enum(["pending", "succeeded", "reverted"]),
       sent_at: time,
     }),
@@ -62,7 +71,15 @@ export const journalTables = ["jobs", "commitments", "transactions", "facts"] as
 /** Columns that hold bytes. */
 export const byteColumns: readonly string[] = ["sealed_output_key", "sealed_encrypted_key"];
 
-/** Everything that the journal knows, read at one moment. */
+function isJson(value: string, schema: z.ZodMiniType): boolean {
+  try {
+    return schema.safeParse(JSON.parse(value)).success;
+  } catch {
+    return false;
+  }
+}
+
+/** Everything that the journal knows, read at one moment. @throws BlfError `JOURNAL_CORRUPT` when it holds what no node writes */
 export function exportJournal(db: Database, nodeAddress: string, now: Date): JournalDocument {
   const tables = db.transaction(() => Object.fromEntries(journalTables.map((table) => [table, rowsOf(db, table)])))();
   const head = {
@@ -71,7 +88,14 @@ export function exportJournal(db: Database, nodeAddress: string, now: Date): Jou
     nodeAddress,
     exportedAt: now.toISOString(),
   };
-  return documentSchema.parse({ ...head, ...tables });
+  const { data, error } = documentSchema.safeParse({ ...head, ...tables });
+  if (data) return data;
+  throw new BlfError({
+    code: "JOURNAL_CORRUPT",
+    message: `The journal is damaged: ${reasonOf(error!)}`,
+    hint: "Restore it from a copy: it guards this node against committing twice. Do not just delete it.",
+    cause: error,
+  });
 }
 
 function rowsOf(db: Database, table: string): Record<string, unknown>[] {
@@ -96,9 +120,12 @@ export function parseJournalDocument(content: string): JournalDocument {
   }
   const { data, error } = documentSchema.safeParse(value);
   if (data) return data;
-  const [issue] = error!.issues;
+  throw invalid(reasonOf(error!), error);
+}
+
+function reasonOf({ issues: [issue] }: z.core.$ZodError): string {
   const place = issue!.path.map(String).join(".");
-  throw invalid(`${place === "" ? "" : `${place}: `}${issue!.message}`, error);
+  return `${place === "" ? "" : `${place}: `}${issue!.message}`;
 }
 
 function invalid(reason: string, cause: unknown): BlfError {

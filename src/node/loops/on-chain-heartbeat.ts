@@ -1,5 +1,6 @@
 import { readLastHeartbeat, sendOnChainHeartbeat } from "../../chain/node-registry.ts";
 import type { NodeContext } from "../context.ts";
+import { millisecondsFact } from "../journal/facts.ts";
 import { startLoop } from "./loop.ts";
 
 /** The contract's grace is 11 days (PROTOCOL.md 10). */
@@ -13,7 +14,7 @@ export function startOnChainHeartbeatLoop(ctx: NodeContext, signal: AbortSignal)
     const registry = ctx.config.node_registry_address;
     if (!ctx.config.registered_on_chain || registry === "") return;
     const now = ctx.clock.now();
-    const remembered = Number(ctx.journal.fact(lastHeartbeat) ?? 0);
+    const remembered = millisecondsFact(ctx.journal, lastHeartbeat);
     // Before the first one the chain knows better: the registration may be days older than this journal.
     const last = remembered || (await readLastHeartbeat(ctx.chain, registry, ctx.wallet.address));
     if (last === 0 || now - last < onChainHeartbeatPeriodMs) return;

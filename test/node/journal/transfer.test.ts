@@ -81,6 +81,12 @@ function fill(journal: Journal): void {
   journal.setFact("last-on-chain-heartbeat", "1700000000");
 }
 
+/** A document with something else in the first row of a table. */
+function withRow(document: Record<string, unknown>, table: string, change: object) {
+  const [first, ...rest] = document[table] as object[];
+  return { ...document, [table]: [{ ...first, ...change }, ...rest] };
+}
+
 describe("a journal on another machine", () => {
   test("knows all that the first one knew, and goes on from there", () => {
     write(path, fill);
@@ -167,6 +173,14 @@ describe("a journal on another machine", () => {
       "a state that there is not",
       (document) => ({ ...document, jobs: [{ ...(document["jobs"] as object[])[0], state: "paid" }] }),
     ],
+    ["durations that are none", (document) => withRow(document, "jobs", { timings: "[1" })],
+    ["durations of another kind", (document) => withRow(document, "jobs", { timings: '{"generate":"long"}' })],
+    ["a time after the last day", (document) => withRow(document, "jobs", { created_at: 8.64e15 + 1 })],
+    ["a deadline after the last day", (document) => withRow(document, "jobs", { claim_deadline: 8.64e12 + 1 })],
+    ["hashes that are no list", (document) => withRow(document, "transactions", { hashes: "0xaa" })],
+    ["hashes that are none", (document) => withRow(document, "transactions", { hashes: '["the first"]' })],
+    ["no hash", (document) => withRow(document, "transactions", { hashes: "[]" })],
+    ["a transaction that is none", (document) => withRow(document, "transactions", { raw: "what was sent" })],
     ["a column that there is not", (document) => ({ ...document, facts: [{ name: "a", value: "b", "c) --": 1 }] })],
   ])("is refused in words when the file is damaged: %s", (_what, damage) => {
     write(path, fill);
@@ -174,6 +188,12 @@ describe("a journal on another machine", () => {
     const text = typeof damaged === "string" ? damaged : JSON.stringify(damaged);
     expect(codeOf(() => parseJournalDocument(text))).toBe("JOURNAL_EXPORT_INVALID");
   });
+});
+
+test("a journal that holds what no node writes is not exported", () => {
+  write(path, fill);
+  withDatabase(path, (db) => db.run("UPDATE jobs SET timings = 'long'"));
+  expect(codeOf(() => take(path))).toBe("JOURNAL_CORRUPT");
 });
 
 describe("pruning", () => {
