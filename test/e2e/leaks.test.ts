@@ -133,16 +133,15 @@ describe.skipIf(process.platform !== "linux" || !isBuilt)("nothing that nodes wr
     await fails(["run"], { BLF_KEY_PASSWORD: password });
   }, 90_000);
 
-  test("with commands that are given further secrets and succeed", async () => {
-    const [first, second] = network.nodes;
-    const [password, key] = [canaryWord("next"), canaryWord("mock-key")];
-    more.push({ name: "the next password", value: password }, { name: "another mock attestation key", value: key });
-    expect(await second.command(["attest", "--mock"], { MOCK_ATTESTATION_KEY: key })).toBe(0);
-    expect(await first.command(["keys", "change-password"], { BLF_NEW_KEY_PASSWORD: password })).toBe(0);
-    expect(await first.command(["keys", "change-password"], { BLF_NEW_KEY_PASSWORD: password })).toBeGreaterThan(0);
-    await second.kill("SIGTERM");
-    await second.run();
-    await second.look();
+  test("with a password that is changed", async () => {
+    const [first] = network.nodes;
+    const password = canaryWord("next");
+    more.push({ name: "the next password", value: password });
+    const change = () => first.command(["keys", "change-password"], { BLF_NEW_KEY_PASSWORD: password });
+    expect(await change()).toBe(0);
+    expect(await change()).toBeGreaterThan(0);
+    await first.run({ BLF_KEY_PASSWORD: password });
+    await look();
   }, 90_000);
 
   test("holds a prompt, an answer, a key, a password or a token", () => {
