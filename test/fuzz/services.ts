@@ -182,7 +182,7 @@ function hubTarget(directory: string): Target {
   const path = join(directory, "manifest.json");
   const read = async ([text, reply]: [string, Reply]) => {
     const clock = jumpingClock();
-    const transport = createTransport({ fetch: saying(reply), clock: { ...clock, sleep: never_ }, hubUrl: url });
+    const transport = createTransport({ fetch: saying(reply), clock: { ...clock, sleep: sleepForEver }, hubUrl: url });
     writeFileSync(path, reply.body);
     const options = { hubUrl: url, transport, clock, signal: never };
     const attempts = [
@@ -196,7 +196,7 @@ function hubTarget(directory: string): Target {
 }
 
 /** A sleep that is never over: a silent server is not what is tried here. */
-const never_ = (_ms: number, signal?: AbortSignal) =>
+const sleepForEver = (_ms: number, signal?: AbortSignal) =>
   new Promise<void>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
 
 /** Runs all, and throws the first error that is not one of ours, else the first. */
@@ -250,11 +250,13 @@ function common(fetch: Fetch) {
   return { baseUrl: url, apiKey: key, fetch, clock: quickClock(), log: silentLog, timeoutMs: 1000 };
 }
 
-/** Waits of a backoff are over at once; the limits of a request, which last longer, never come. */
+/**
+ * On which the waits of a call are over at once, and its limits never come. Limits are told apart by their signal, which is one of their
+ * own, while the waits have that of the call.
+ */
 function quickClock() {
   const clock = jumpingClock();
-  const sleep = (ms: number, signal?: AbortSignal) =>
-    ms >= 1000 && ms % 500 === 0 ? never_(ms, signal) : clock.sleep(ms, signal);
+  const sleep = (ms: number, signal?: AbortSignal) => (signal === never ? clock.sleep(ms) : sleepForEver(ms, signal));
   return { ...clock, sleep };
 }
 
