@@ -8,8 +8,6 @@ import { readChainTime, readStake } from "../../src/chain/staking.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { createEarningsClient, type EarningsClient } from "../../src/icl/earnings.ts";
 import { createRequesterClient, type RequesterClient } from "../../src/icl/requester.ts";
-import { compareFingerprints } from "../../src/inference/determinism/compare-fingerprints.ts";
-import { createFingerprint, parseFingerprint } from "../../src/inference/determinism/fingerprint.ts";
 import { createGeminiBackend } from "../../src/inference/gemini.ts";
 import { createGroqBackend } from "../../src/inference/groq.ts";
 import type { ProbedBackend } from "../../src/inference/http/probed-backend.ts";
@@ -74,14 +72,13 @@ function callsTarget<T>(calls: [call: (client: T) => Promise<unknown>, reply: un
   return target({ input, read: ([index, reply]: [number, Reply]) => calls[index]![0](client(reply)) });
 }
 
-/** Targets that are services on the network, or files of others that describe what they computed. */
+/** Targets that are services on the network: whatever they say is read or refused. */
 export function serviceTargets(directory: string): Record<string, Target> {
   return {
     requester: requesterTarget(),
     earnings: earningsTarget(),
     upload: uploadTarget(),
     hub: hubTarget(directory),
-    fingerprint: fingerprintTarget(),
     vllm: modelTarget(completion, (fetch) =>
       createVllmBackend({
         ...common(fetch),
@@ -207,35 +204,6 @@ async function allTyped(actions: (() => Promise<unknown>)[]): Promise<void> {
   if (first !== undefined) throw first;
 }
 
-function fingerprintTarget(): Target {
-  const about = {
-    model: "m",
-    class: "gguf:0123456789ab/llama.cpp:v0/cpu:x@linux-x64/raw",
-    modelSha256: hash,
-    device: "cpu",
-    threads: 2,
-  };
-  const fingerprint = createFingerprint(about, [
-    {
-      level: "tokens",
-      name: "short",
-      promptSha256: hash,
-      promptTokens: 3,
-      outputTokens: 2,
-      tokensSha256: hash,
-      firstTokens: [1, 2],
-      logits: [{ position: 0, sha256: hash }],
-    },
-    { level: "text", name: "text", promptSha256: hash, textSha256: hash },
-  ]);
-  const read = (text: string) => {
-    const theirs = parseFingerprint(text);
-    compareFingerprints(theirs, fingerprint);
-    compareFingerprints(fingerprint, theirs);
-  };
-  return target({ input: mutatedJson([fingerprint]), read });
-}
-
 const usage = { prompt_tokens: 3, completion_tokens: 2 };
 const completion = { model: "m", choices: [{ text: "a", finish_reason: "stop" }], usage };
 const chatCompletion = { model: "m", choices: [{ message: { content: "a" }, finish_reason: "stop" }], usage };
@@ -251,7 +219,7 @@ function common(fetch: Fetch) {
 }
 
 /**
- * On which the waits of a call are over at once, and its limits never come. Limits are told apart by their signal, which is one of their
+ * A clock on which the waits of a call are over at once, and its limits never come. Limits are told apart by their signal, which is one of their
  * own, while the waits have that of the call.
  */
 function quickClock() {

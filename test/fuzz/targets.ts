@@ -9,12 +9,15 @@ import { parseBlind } from "../../src/cli/ui/amount.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { openBlob, sealBlob } from "../../src/crypto/blob.ts";
 import { writeCar } from "../../src/devnet/blob-store/car.ts";
+import { compareFingerprints } from "../../src/inference/determinism/compare-fingerprints.ts";
+import { createFingerprint, parseFingerprint } from "../../src/inference/determinism/fingerprint.ts";
 import { readGguf } from "../../src/inference/llama/gguf.ts";
 import { readFileFromCar } from "../../src/ipfs/car.ts";
 import { bytesMatch, parseCid } from "../../src/ipfs/cid.ts";
 import { type Block, buildFile, layoutV1 } from "../../src/ipfs/unixfs.ts";
 import { Secret } from "../../src/lib/secret.ts";
 import { exportJournal, parseJournalDocument } from "../../src/node/journal/export.ts";
+import { millisecondsFact } from "../../src/node/journal/facts.ts";
 import { importJournal } from "../../src/node/journal/import.ts";
 import { fromRow, type Row } from "../../src/node/journal/job-record.ts";
 import { openJournal } from "../../src/node/journal/journal.ts";
@@ -45,6 +48,7 @@ export async function makeTargets(): Promise<{ targets: Record<string, Target>; 
     car: await carTarget(),
     cid: target({ input: fc.oneof(hostileText, fc.string({ maxLength: 80 })), read: parseCid }),
     blob: await blobTarget(),
+    fingerprint: fingerprintTarget(),
     ...serviceTargets(directory),
     amount: target({
       input: fc.oneof(hostileText, fc.string({ unit: fc.constantFrom(..."0123456789.,-+ewix ") })),
@@ -146,6 +150,8 @@ function journalTarget(directory: string): Target {
       // What was let in can be read by everything that reads it later.
       exportJournal(fresh, validConfig.node_address, new Date(0));
       createTransactionTable(fresh, (action) => action()).pending();
+      for (const { name, value } of document.facts)
+        new Date(millisecondsFact({ fact: () => value }, name)).toISOString();
       for (const row of fresh.query("SELECT * FROM jobs").all() as Row[])
         storyJson(
           { record: fromRow(row), paid: undefined },
@@ -201,4 +207,35 @@ async function blobTarget(): Promise<Target> {
     if (!Buffer.from(opened).equals(text)) throw new Error("a forged blob was opened");
   };
   return target({ input: mutatedBytes([blob]), read });
+}
+
+/** What another machine says that it computed. */
+function fingerprintTarget(): Target {
+  const digest = "ab".repeat(32);
+  const about = {
+    model: "m",
+    class: "gguf:0123456789ab/llama.cpp:v0/cpu:x@linux-x64/raw",
+    modelSha256: digest,
+    device: "cpu",
+    threads: 2,
+  };
+  const fingerprint = createFingerprint(about, [
+    {
+      level: "tokens",
+      name: "short",
+      promptSha256: digest,
+      promptTokens: 3,
+      outputTokens: 2,
+      tokensSha256: digest,
+      firstTokens: [1, 2],
+      logits: [{ position: 0, sha256: digest }],
+    },
+    { level: "text", name: "text", promptSha256: digest, textSha256: digest },
+  ]);
+  const read = (text: string) => {
+    const theirs = parseFingerprint(text);
+    compareFingerprints(theirs, fingerprint);
+    compareFingerprints(fingerprint, theirs);
+  };
+  return target({ input: mutatedJson([fingerprint]), read });
 }
