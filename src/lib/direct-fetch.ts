@@ -75,6 +75,9 @@ async function send(
       sent.destroy();
     });
     sent.on("error", reject);
+    // An answer that changes the protocol (101) is none, and comes with no error; nor does every other end without an answer.
+    sent.on("upgrade", (_answer, socket) => socket.destroy());
+    sent.on("close", () => reject(new Error("the connection was closed without an answer")));
     sent.end(body);
   });
 }

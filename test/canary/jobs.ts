@@ -55,13 +55,13 @@ export function ask(
     },
   };
   secrets.push({ name: "the prompt", value: prompt }, { name: "the prompt's mark", value: prompt.slice(0, 31) });
-  const given2 = new AbortController();
+  const interest = new AbortController();
   const parameters = {
     prompt,
     modelId,
     verifierCount: 1,
     currency: "blind" as const,
-    signal: AbortSignal.any([given2.signal, AbortSignal.timeout(90_000)]),
+    signal: AbortSignal.any([interest.signal, AbortSignal.timeout(90_000)]),
   };
   const id: Hex = `0x${taskId.toString("hex")}`;
   const result = infer({ ...requester, random, client }, parameters).then(
@@ -69,13 +69,17 @@ export function ask(
       secrets.push({ name: "the answer", value: answered.answer.trim() });
       secrets.push({ name: "the answer's beginning", value: answered.answer.trim().slice(0, 40) });
       const handles = await readKeyHandles(requester.chain, requester.keyStore, outputKeyJobId(id));
-      const outputKey = joinKey(await requester.cofhe.decryptKey(handles, AbortSignal.timeout(20_000)));
+      const outputKey = joinKey(
+        await requester.cofhe.decryptKey(handles, AbortSignal.any([interest.signal, AbortSignal.timeout(20_000)])),
+      );
       secrets.push(...keySecrets("the output's key", outputKey));
       return answered;
     },
     () => undefined,
   );
-  return { taskId: id, secrets, result, abandon: () => given2.abort() };
+  // Whoever waits for it hears of an answer whose key cannot be read; a job that nobody waits for may outlive the network.
+  result.catch(() => {});
+  return { taskId: id, secrets, result, abandon: () => interest.abort() };
 }
 
 function keySecrets(name: string, key: Uint8Array): Canary[] {

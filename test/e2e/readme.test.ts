@@ -36,7 +36,7 @@ describe("README", () => {
         rmSync(directory, { recursive: true, force: true });
       }
     },
-    120_000,
+    300_000,
   );
 
   test("names every command and every key of the configuration", () => {

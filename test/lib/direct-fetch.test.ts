@@ -148,6 +148,11 @@ describe("an exchange", () => {
       (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
     ],
     ["answers with a status that is none", "IPFS_UNREACHABLE", (socket) => socket.write("HTTP/1.1 999 X\r\n\r\n")],
+    [
+      "changes the protocol",
+      "IPFS_UNREACHABLE",
+      (socket) => socket.write("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\nabc"),
+    ],
     ["says nothing", "IPFS_TIMEOUT", () => {}],
     [
       "stops in the middle",

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { latestTime } from "../../lib/clock.ts";
 import { BlfError } from "../../lib/errors.ts";
 import { parseJson } from "../../lib/json.ts";
+import { jsonOrNothing } from "./facts.ts";
 import { migrations } from "./schema.ts";
 import { jobStates } from "./states.ts";
 
@@ -16,7 +17,8 @@ const commitment = z.string().check(z.regex(/^[0-9a-f]{64}$/, "must be 64 hex di
 const base64 = z.base64();
 const hex = z.string().check(z.maxLength(1_000_000), z.regex(/^0x[0-9a-f]*$/i, "must be hexadecimal"));
 /** A column that holds JSON. */
-const json = (schema: z.ZodMiniType, what: string) => text.check(z.refine((value) => isJson(value, schema), what));
+const json = (schema: z.ZodMiniType, what: string) =>
+  text.check(z.refine((value) => schema.safeParse(jsonOrNothing(value)).success, what));
 const timings = json(z.record(z.string(), z.number()), "must be durations by their names, as JSON");
 const hashes = json(z.array(hex).check(z.minLength(1)), "must be a list of hashes, as JSON");
 
@@ -70,14 +72,6 @@ export const journalTables = ["jobs", "commitments", "transactions", "facts"] as
 
 /** Columns that hold bytes. */
 export const byteColumns: readonly string[] = ["sealed_output_key", "sealed_encrypted_key"];
-
-function isJson(value: string, schema: z.ZodMiniType): boolean {
-  try {
-    return schema.safeParse(JSON.parse(value)).success;
-  } catch {
-    return false;
-  }
-}
 
 /** Everything that the journal knows, read at one moment. @throws BlfError `JOURNAL_CORRUPT` when it holds what no node writes */
 export function exportJournal(db: Database, nodeAddress: string, now: Date): JournalDocument {

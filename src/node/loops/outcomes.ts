@@ -6,8 +6,9 @@ import { startLoop } from "./loop.ts";
 
 /** A quorum that has not decided after so long, in milliseconds, is not asked about any more. */
 const patienceMs = 24 * 3_600_000;
-/** Jobs that are asked about in one round. */
+/** Jobs that are asked about in one round, and those among which they are chosen. */
 const batch = 20;
+const mostOpen = 1000;
 
 type Outcome = "settled" | "QUORUM_REJECTED" | "QUORUM_DISSENT" | "QUORUM_TIMED_OUT";
 
@@ -54,8 +55,23 @@ export function startOutcomeLoop(ctx: NodeContext, signal: AbortSignal) {
     log.error("a submitted result did not count", { jobId: taskId, role, code: outcome, hint: hints[outcome] });
   };
 
+  /** In which round a job was last asked about. */
+  let asked = new Map<string, number>();
+  let round = 0;
+
+  /** The newest jobs that were not asked about yet, then those for which it is longest ago: jobs that are never decided keep no others waiting. */
+  const nextJobs = (): JobRecord[] => {
+    const open = journal.undecided(clock.now() - patienceMs, mostOpen);
+    const lastAsked = (record: JobRecord) => asked.get(idOf(record)) ?? 0;
+    const next = open.toSorted((a, b) => lastAsked(a) - lastAsked(b)).slice(0, batch);
+    asked = new Map(open.map((record) => [idOf(record), lastAsked(record)]));
+    round++;
+    for (const record of next) asked.set(idOf(record), round);
+    return next;
+  };
+
   const run = async (s: AbortSignal) => {
-    for (const record of journal.undecided(clock.now() - patienceMs, batch)) {
+    for (const record of nextJobs()) {
       const status = await icl.jobStatus(record.taskId, s).catch((error: unknown) => {
         // It has forgotten the job, or never knew it under this name: the next one may be another matter.
         if (errorCode(error) !== "ICL_UNKNOWN") throw error;
@@ -66,4 +82,8 @@ export function startOutcomeLoop(ctx: NodeContext, signal: AbortSignal) {
     }
   };
   return startLoop(ctx, { name: "outcomes", periodMs: 120_000, jitter: 0.2, run }, signal);
+}
+
+function idOf({ role, taskId }: JobRecord): string {
+  return `${role}:${taskId}`;
 }

@@ -68,3 +68,41 @@ test("a job that nobody decided on for a day is not asked about any more", async
   const { state, questions } = await asked("leader", { status: "ACCEPTED" }, { ageMs: 25 * 3_600_000 });
   expect([state, questions]).toEqual(["submitted", []]);
 });
+
+test("jobs that are never decided keep no others waiting, and the newest come first", async () => {
+  const questions: string[] = [];
+  const { ctx, clock } = await stubContext({
+    icl: {
+      jobStatus: async (taskId: string) => {
+        questions.push(taskId);
+        return { status: "QUEUED", outputCid: undefined, leaderCommitment: undefined };
+      },
+    },
+  });
+  const submit = async (number: number) => {
+    const key = { taskId: `0x${number}`, role: "verifier" } as const;
+    ctx.journal.begin(assignment(key.taskId, key.role));
+    for (const state of ["claimed", "generated"] as const) ctx.journal.advance(key, state);
+    ctx.journal.commit(key, commitmentA);
+    ctx.journal.advance(key, "committed", { commitment: commitmentA });
+    ctx.journal.advance(key, "submitted");
+    await clock.run(1);
+    return key.taskId;
+  };
+  const jobs: string[] = [];
+  for (let number = 1; number <= 45; number++) jobs.push(await submit(number));
+  const stop = new AbortController();
+  const loop = startOutcomeLoop(ctx, stop.signal);
+  const askedAbout = async (count: number) => {
+    while (questions.length < count) await clock.run(10_000);
+    return questions.splice(0);
+  };
+  const newestFirst = jobs.toReversed();
+  expect(await askedAbout(20)).toEqual(newestFirst.slice(0, 20));
+  const latest = await submit(46);
+  expect(await askedAbout(20)).toEqual([latest, ...newestFirst.slice(20, 39)]);
+  // The last that nobody asked about, and then those of the first round.
+  expect(await askedAbout(20)).toEqual([...newestFirst.slice(39), ...newestFirst.slice(0, 14)]);
+  stop.abort();
+  await loop.finished;
+});
