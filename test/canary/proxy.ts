@@ -34,7 +34,7 @@ export function startProxy(target: string): LyingProxy {
         method: request.method,
         headers,
         ...(hasBody ? { body: bytes } : {}),
-      });
+      }).catch(() => new Response(null, { status: 502 }));
     },
   });
   proxy.url = `http://127.0.0.1:${server.port}`;

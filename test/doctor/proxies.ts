@@ -10,7 +10,8 @@ export function coordinatorProxy(target: string, rewrite: Rewrite) {
     port: 0,
     fetch: async (request) => {
       const { pathname, search } = new URL(request.url);
-      const response = await fetch(`${target}${pathname}${search}`);
+      const response = await fetch(`${target}${pathname}${search}`).catch(() => undefined);
+      if (!response) return new Response(null, { status: 502 });
       const headers = new Headers({ "Content-Type": "application/json", Date: response.headers.get("Date")! });
       const body = rewrite(await response.json(), headers);
       return new Response(JSON.stringify(body), { headers });

@@ -72,7 +72,7 @@ export async function serveModel(model: Uint8Array, options: ModelServerOptions 
     let text = "";
     socket.on("data", (bytes) => {
       text += bytes.toString("latin1");
-      if (text.includes("\r\n\r\n")) void answer(socket, parseRequest(text, model.length));
+      if (text.includes("\r\n\r\n")) answer(socket, parseRequest(text, model.length)).catch(() => socket.destroy());
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -71,7 +71,10 @@ export function startFaultPlayer(play: (request: PlayedRequest, index: number) =
         const request = takeRequest(socket.data);
         if (!request) return;
         const index = requests.push(request) - 1;
-        void Promise.resolve(play(request, index)).then((what) => perform(socket, what));
+        Promise.resolve(play(request, index))
+          // The client may have gone meanwhile.
+          .then((what) => sockets.has(socket) && perform(socket, what))
+          .catch(() => socket.end());
       },
       drain: (socket) => {
         if (socket.data.flooding) pour(socket);
