@@ -47,7 +47,8 @@ function recordingProxy(target: string) {
       const { pathname, search } = new URL(request.url);
       const body = await request.text();
       const init = { method: request.method, headers: request.headers, ...(body ? { body } : {}) };
-      const response = await fetch(`${target}${pathname}${search}`, init);
+      const response = await fetch(`${target}${pathname}${search}`, init).catch(() => undefined);
+      if (!response) return new Response(null, { status: 502 });
       const text = await response.text();
       const parse = (json: string) => (json ? (JSON.parse(json) as Record<string, unknown>) : {});
       exchanges.push({ path: pathname, request: parse(body), answer: parse(text) });

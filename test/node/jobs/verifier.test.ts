@@ -107,6 +107,7 @@ describe("a leader that says nothing", () => {
       return { status: "QUEUED", outputCid: undefined, leaderCommitment: undefined };
     });
     const working = work(verifier, job, { ...context, clock });
+    await until("it waits for the leader", () => recordOf(job)?.state === "generated");
     await until("the job has ended", () => recordOf(job)?.state === "failed", { tick: () => clock.run(1000) });
     await working;
     expect(recordOf(job)).toMatchObject({ state: "failed", failureCode: "LEADER_SILENT" });
@@ -158,6 +159,7 @@ describe("a leader that says nothing", () => {
     await work(leader, job);
     const clock = manualClock(Date.now());
     const working = work(verifier, job, { ...context, clock });
+    await until("it waits for the leader", () => recordOf(job)?.state === "generated");
     await until("the job has ended", () => recordOf(job)?.state === "submitted", { tick: () => clock.run(100) });
     await working;
     expect(errors).toEqual([]);
