@@ -37,11 +37,11 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
   const path = join(options.dir, "wallet.lock");
   const inTurn = createLock();
 
-  const acquire = async (signal: AbortSignal | undefined): Promise<Database> => {
+  const acquire = async (signal: AbortSignal | undefined): Promise<FileLock> => {
     for (const giveUpAt = clock.now() + timeoutMs; ; ) {
       signal?.throwIfAborted();
-      const db = tryLock(path);
-      if (db) return db;
+      const lock = tryLock(path);
+      if (lock) return lock;
       if (clock.now() >= giveUpAt) throw busy(timeoutMs);
       const { shortest, longest } = lookEveryMs;
       await clock.sleep(shortest + Math.random() * (longest - shortest), signal);
@@ -55,7 +55,8 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
   };
 
   /** Lets the lock go. What is written is a hint for a minute, so that no error of it may hide what became of a transaction. */
-  const release = (db: Database, next: number | undefined): void => {
+  const release = (lock: FileLock, next: number | undefined): void => {
+    const { db } = lock;
     try {
       if (next !== undefined)
         db.query("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?)").run(walletOf(options), next, clock.now());
@@ -63,17 +64,17 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
     } catch (error) {
       log.warn("the wallet's lock file cannot be written", { code: errorCode(error) });
     } finally {
-      db.close();
+      lock.release();
     }
   };
 
   return {
     exclusively: (action, signal) =>
       inTurn(async () => {
-        const db = await acquire(signal);
+        const lock = await acquire(signal);
         let written: number | undefined;
         try {
-          const before = read(db);
+          const before = read(lock.db);
           const shared = { next: before };
           try {
             return await action(shared);
@@ -81,19 +82,19 @@ export function createSharedNonces(options: WalletLockOptions): Nonces {
             if (shared.next !== before) written = shared.next;
           }
         } finally {
-          release(db, written);
+          release(lock, written);
         }
       }),
   };
 }
 
-/** The database with its lock, or undefined while another process has it. */
-function tryLock(path: string): Database | undefined {
+/** The lock with its table, or undefined while another process has it. */
+function tryLock(path: string): FileLock | undefined {
   let lock: FileLock | undefined;
   try {
     lock = tryLockFile(path, { keepsData: true });
     lock?.db.run(table);
-    return lock?.db;
+    return lock;
   } catch (error) {
     lock?.release();
     throw new BlfError({

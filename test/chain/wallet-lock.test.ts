@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
@@ -51,6 +52,22 @@ describe("nonces of several processes", () => {
     });
     await expect(failing).rejects.toThrow("no");
     expect(await nonces.exclusively(async ({ next }) => next)).toBe(7);
+  });
+
+  test("nothing stays in memory of the actions of a long life", async () => {
+    using directory = tempDirectory();
+    const nonces = createSharedNonces({ dir: directory.path, address, chainId: 1, clock: systemClock, log });
+    const databases = () => {
+      Bun.gc(true);
+      return heapStats().objectTypeCounts["SQLDatabase"] ?? 0;
+    };
+    const before = databases();
+    for (let count = 0; count < 50; count++)
+      await nonces.exclusively(async (shared) => {
+        shared.next += 1;
+      });
+    // The collector may find a reference on the stack where there is none any more.
+    expect(databases() - before).toBeLessThan(5);
   });
 
   test("another wallet, another chain and a minute later know nothing of it", async () => {

@@ -50,7 +50,8 @@ export async function startEvm({ port, clock, chainId = 31337, genesis }: EvmPar
 
 function listen(port: number, fetch: (request: Request) => Promise<Response>) {
   try {
-    return Bun.serve({ hostname: "127.0.0.1", port, maxRequestBodySize: maxBodyBytes, fetch });
+    // Requests wait for one another, and longer than the default's ten seconds where the machine is slow.
+    return Bun.serve({ hostname: "127.0.0.1", port, maxRequestBodySize: maxBodyBytes, fetch, idleTimeout: 60 });
   } catch (error) {
     const taken = errorCode(error) === "EADDRINUSE";
     throw new BlfError({
