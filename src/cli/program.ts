@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { BlfError, errorCode, exitCodes } from "../lib/errors.ts";
 import { fileError } from "../lib/files.ts";
+import { onStrayError } from "../lib/stray-errors.ts";
 import { commands } from "./commands.ts";
 import { createProgram, listCommands, registerCommand } from "./tree.ts";
 import { reportError } from "./ui/report-error.ts";
@@ -8,6 +9,8 @@ import { reportError } from "./ui/report-error.ts";
 /** Runs one command line and gives the exit code. Never throws. */
 export async function runCli(argv: string[]): Promise<number> {
   const name = argv.find((argument) => !argument.startsWith("-"));
+  const isJson = argv.includes("--json");
+  onStrayError((error) => process.exit(reportError(error, isJson)));
   if (name !== undefined && Object.hasOwn(commands, name) && !commands[name]?.light) watchStreams();
   try {
     const program = createProgram();
@@ -17,7 +20,7 @@ export async function runCli(argv: string[]): Promise<number> {
     return Number(process.exitCode ?? exitCodes.ok);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
-    return reportError(error instanceof CommanderError ? usageError(error, name) : error, argv.includes("--json"));
+    return reportError(error instanceof CommanderError ? usageError(error, name) : error, isJson);
   }
 }
 

@@ -2,8 +2,10 @@ import type { Command } from "commander";
 import * as z from "zod/mini";
 import type { Config } from "../config/load.ts";
 import type { ConfigFile } from "../config/schema.ts";
-import { BlfError, exitCodes } from "../lib/errors.ts";
+import { BlfError, exitCodes, failureFields } from "../lib/errors.ts";
+import { leaveStrayErrors } from "../lib/faults.ts";
 import { protectMemory } from "../lib/protect-memory.ts";
+import { errorPositions, onStrayError } from "../lib/stray-errors.ts";
 import { version } from "../lib/version.ts";
 import { type Daemon, type RunSummary, startDaemon } from "../node/daemon.ts";
 import { offeredModels } from "../node/models.ts";
@@ -54,6 +56,12 @@ async function run(options: Options): Promise<void> {
   const session = openSession({ flags: toFlags(options) });
   const wallet = await unlock(session, options);
   if (!protectMemory()) session.log.warn("this system does not keep the memory of the node out of core dumps");
+  onStrayError((error) =>
+    session.log.error("something failed that nothing waited for; the node goes on", {
+      ...failureFields(error),
+      positions: errorPositions(error),
+    }),
+  );
   const stop = stopRequest();
   const { requested, forced } = stop;
   const { ignoreOtherNode = false } = options;
@@ -82,6 +90,7 @@ async function run(options: Options): Promise<void> {
     session.log.info("node stopped before it was ready");
     return report({ submitted: 0, failed: 0 });
   }
+  leaveStrayErrors();
   if (process.stdout.isTTY && !options.json) printBanner(session.config, wallet.address);
   if (!requested.aborted) await new Promise((resolve) => requested.addEventListener("abort", resolve, { once: true }));
   const jobs = await daemon.stop(forced);

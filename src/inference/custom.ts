@@ -150,7 +150,7 @@ function errorsOf(path: string): SupervisorErrors {
       new BlfError({
         code: "BACKEND_CRASHED",
         message: `The backend module ${path} ended its process (${how})`,
-        hint: "A module must not call process.exit; native code that it uses may have crashed.",
+        hint: "A module must not call process.exit, nor leave a failure that nothing handles; native code that it uses may have crashed.",
       }),
     closed: () =>
       new BlfError({

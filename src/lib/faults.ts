@@ -8,6 +8,19 @@ export function hasFault(name: "wrong-answer"): boolean {
   return typeof BLF_TEST_BUILD === "boolean" && BLF_TEST_BUILD && process.env["BLF_FAULT"] === name;
 }
 
+/**
+ * A rejection that nothing waits for and an exception out of a timer, of a text that nobody may read, for a node with
+ * `BLF_FAULT=stray-errors`. In the product the body is empty.
+ */
+export function leaveStrayErrors(): void {
+  if (typeof BLF_TEST_BUILD !== "boolean" || !BLF_TEST_BUILD) return;
+  if (process.env["BLF_FAULT"] !== "stray-errors") return;
+  void Promise.reject(new Error("the text of a stray rejection"));
+  setTimeout(() => {
+    throw new Error("the text of a stray exception");
+  });
+}
+
 export type Moment = "before" | "after";
 
 /**

@@ -43,6 +43,8 @@ export type LogFields = {
   path?: string;
   version?: string;
   reason?: string;
+  /** Lines and columns of this program. */
+  positions?: string;
 };
 
 export type Logger = Record<LogLevel, (message: string, fields?: LogFields) => void> & {

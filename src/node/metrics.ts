@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { strayErrorCount } from "../lib/stray-errors.ts";
 
 /** What the node counts, under Prometheus' conventions: base units, `_total` for counters, prefix `blindference_`. */
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -55,6 +56,15 @@ export function createMetrics() {
       help: "1 while a service that the node depends on answers, 0 after it failed several times in a row.",
       labelNames: ["dependency"] as const,
       registers,
+    }),
+    strayErrors: new Counter({
+      name: "blindference_stray_errors_total",
+      help: "Errors that nothing in the program waited for: defects that the node outlived.",
+      registers,
+      collect() {
+        this.reset();
+        this.inc(strayErrorCount());
+      },
     }),
     eventLoopStall: new Gauge({
       name: "blindference_event_loop_stall_max_seconds",

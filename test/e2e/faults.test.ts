@@ -86,3 +86,36 @@ describe.skipIf(!isBuilt)("a node that answers wrongly", () => {
     expect(await failures(honest[0])).toBe(0n);
   }, 90_000);
 });
+
+describe.skipIf(!isBuilt)("a node in which something fails that nothing waits for", () => {
+  let network: TestNetwork;
+
+  beforeAll(async () => {
+    const stray = { BLF_FAULT: "stray-errors" };
+    network = await startNetwork({ executable: faultyExecutable, nodes: [stray, stray] });
+  }, 120_000);
+
+  afterAll(() => network.stop());
+
+  test("goes on: it says so without quoting anything, counts it, answers its jobs and ends in order", async () => {
+    const quorum = network.nodes;
+    const { taskId } = await infer(network.withQuorum(quorum), {
+      prompt: "are you still there?",
+      modelId,
+      verifierCount: 1,
+      currency: "blind",
+      signal: AbortSignal.timeout(60_000),
+    });
+    expect((await network.settled(taskId)).status).toBe("ACCEPTED");
+    for (const node of quorum) {
+      const metrics = await (await fetch(`${node.statusUrl}/metrics`)).text();
+      expect(metrics).toMatch(/^blindference_stray_errors_total 2$/m);
+      const said = node.output().match(/something failed that nothing waited for; the node goes on.*/g);
+      expect(said).toHaveLength(2);
+      for (const line of said!) expect(line).toMatch(/code"?[=:]"?INTERNAL.*positions"?[=:]"?\d+:\d+/);
+      expect(node.output()).not.toContain("the text of a stray");
+      node.process.kill("SIGTERM");
+      expect(await node.process.exited).toBe(0);
+    }
+  }, 90_000);
+});

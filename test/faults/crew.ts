@@ -98,6 +98,7 @@ async function liveAndDie(
     if (wasKilled === false) next.played.oddities.push(`${node.name} ended by itself`);
     life.kill();
     await life.ended;
+    if (node.strayErrors() > 0) next.played.oddities.push(`${node.name} failed where nothing waited for it`);
     // The next life is another one.
     world.gate.watch(node.name, () => false);
     await Bun.sleep(kill.pauseMs);

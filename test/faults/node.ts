@@ -28,6 +28,8 @@ export type Victim = {
   stop(): Promise<void>;
   /** Reads the journal as it lies on the disk, whether or not the daemon runs. */
   read<T>(sql: string): T[];
+  /** How many errors it told of, since it was last asked, that nothing in it waited for. */
+  strayErrors(): number;
   /** What it wrote about a task, over all its lives, and when they began. */
   logOf(taskId: string): string[];
 };
@@ -65,7 +67,9 @@ export async function createVictim(options: VictimOptions): Promise<Victim> {
   };
   const lives = new Set<Life>();
   const lines: string[] = [];
+  let strayErrors = 0;
   const keep = (line: string) => {
+    if (line.includes("nothing waited for")) strayErrors++;
     lines.push(line);
     if (lines.length > keptLines) lines.shift();
   };
@@ -107,6 +111,11 @@ export async function createVictim(options: VictimOptions): Promise<Victim> {
       } finally {
         db.close();
       }
+    },
+    strayErrors: () => {
+      const seen = strayErrors;
+      strayErrors = 0;
+      return seen;
     },
     logOf: (taskId) => {
       const first = lines.findIndex((line) => line.includes(taskId));

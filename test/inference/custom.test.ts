@@ -106,6 +106,12 @@ describe("a backend module", () => {
     ],
     ["without generate", `export default { name: "a", models: ["m"] };`, "BACKEND_SHAPE_INVALID", '"generate" must'],
     ["that ends its process", "process.exit(3);", "BACKEND_CRASHED", "code 3"],
+    [
+      "that leaves a failure which nothing handles",
+      `void Promise.reject(new Error("stray")); await new Promise(() => {});`,
+      "BACKEND_CRASHED",
+      "code 1",
+    ],
   ])("%s is refused", async (_name, source, code, words) => {
     await using opened = open(source);
     const error = await failureOf(() => opened.backend.load(never));

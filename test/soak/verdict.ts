@@ -51,6 +51,8 @@ function jobViolations({ jobs, requests, watch }: SoakResult): string[] {
 function nodeViolations({ nodes, exitCodes, problem }: SoakResult): string[] {
   const found = problem ? [problem] : [];
   for (const [index, node] of nodes.entries()) {
+    for (const [complaint, times] of Object.entries(node.complaints()))
+      if (complaint.includes("nothing waited for")) found.push(`${node.name}, ${times} times: ${complaint}`);
     for (const crash of node.crashes) found.push(`${node.name} ended by itself: ${crash}`);
     if (exitCodes[index] !== 0) found.push(`${node.name} exited ${exitCodes[index]} when it was asked to stop`);
     for (const { taskId, role, state, failureCode } of node.journal()) {

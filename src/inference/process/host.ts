@@ -1,4 +1,6 @@
-import type { BlfError } from "../../lib/errors.ts";
+import { writeSync } from "node:fs";
+import { type BlfError, errorCode } from "../../lib/errors.ts";
+import { errorPositions, onStrayError } from "../../lib/stray-errors.ts";
 import { toPlainError } from "./plain-error.ts";
 import type { FromChild, ToChild } from "./supervisor.ts";
 
@@ -42,6 +44,10 @@ export async function runHost<Setup, Order extends { op: string }, Result>(
     }
   };
 
+  onStrayError((error) => {
+    writeSync(2, `something failed that nothing waited for: ${errorCode(error)} at ${errorPositions(error)}\n`);
+    process.exit(1);
+  });
   process.on("SIGINT", () => {});
   process.on("disconnect", () => process.exit(0));
   process.on("message", (message: ToChild<Setup, Order>) => {
