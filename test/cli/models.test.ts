@@ -187,7 +187,7 @@ describe("a backend module", () => {
         "1 The backend module DIR/syntax.ts cannot be imported: Expected identifier but found end of file [BACKEND_IMPORT_FAILED] | Correct the module; packages that it imports must be installed beside it.",
         "1 The backend module DIR/shape.ts has the wrong shape: "name" must be a text [BACKEND_SHAPE_INVALID] | Export default { name, models: [ids], generate({ modelId, prompt }, { signal }) }, with \`probe\` if you like.",
         "1 The model id mock-a belongs to the mock [MODEL_ID_TAKEN] | Take it out of mock_model_ids with \`blindference config set\`, or choose another id.",
-        "1 The backend module DIR/exits.ts ended its process (code 1) [BACKEND_CRASHED] | A module must not call process.exit; native code that it uses may have crashed.",
+        "1 The backend module DIR/exits.ts ended its process (code 1) [BACKEND_CRASHED] | A module must not call process.exit, nor leave a failure that nothing handles; native code that it uses may have crashed.",
         "1 The custom backend failed: no \\u001b[2J key [BACKEND_FAILED] | Correct the module's \`generate\` or \`probe\`.",
         "1 The backend module DIR/hangs.ts took longer than 0.5 s to answer a trial prompt [BACKEND_TIMEOUT] | Move slow work out of the module's top level into \`generate\`, whose trial \`models add --timeout\` allows more.",
         "75 The custom backend says that it cannot answer now [BACKEND_UNAVAILABLE] | See to what its \`probe\` looks for.",
