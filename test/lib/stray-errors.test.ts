@@ -3,8 +3,14 @@ import { errorPositions } from "../../src/lib/stray-errors.ts";
 
 describe("the positions of an error", () => {
   test("are those of its calls, and nothing of its text or of the files' names", () => {
-    const error = new Error("a prompt\n    at night (I sleep)\n    at 12:30 or so");
-    error.stack = `${error.stack!.split("\n    at ", 1)[0]}\n    at inner (/home/alice/a.ts:3:14)\n    at /home/alice/b.ts:15:92\n    at async <anonymous> (native)`;
+    const text = "a prompt: 1:2\n    at night (I sleep):3:4 and more\n    at 12:30 or so\nlook:5:6";
+    const error = new Error(text);
+    error.stack = [
+      `Error: ${text}`,
+      "    at inner (/home/alice/a.ts:3:14)",
+      "    at /home/alice/b.ts:15:92",
+      "    at async <anonymous> (native)",
+    ].join("\n");
     expect(errorPositions(error)).toBe("3:14 < 15:92");
   });
 
