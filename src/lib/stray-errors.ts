@@ -31,7 +31,11 @@ const keptPositions = 4;
  * given, since it repeats the error's text.
  */
 export function errorPositions(error: unknown): string {
-  const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
-  const positions = [...stack.matchAll(/^\s*at .{0,200}?:(\d{1,9}:\d{1,9})\)?$/gm)].map((match) => match[1]);
+  if (!(error instanceof Error) || typeof error.stack !== "string") return "unknown";
+  const textAt = error.stack.indexOf(error.message);
+  // Made before the text was changed: what of it is text cannot be told.
+  if (textAt < 0) return "unknown";
+  const calls = error.stack.slice(textAt + error.message.length);
+  const positions = [...calls.matchAll(/^\s*at .{0,200}?:(\d{1,9}:\d{1,9})\)?$/gm)].map((match) => match[1]);
   return positions.slice(0, keptPositions).join(" < ") || "unknown";
 }

@@ -112,6 +112,7 @@ async function liveAndDie(
   }).catch(() => last?.played.oddities.push(`${node.name} has not finished what it began`));
   life.kill("SIGTERM");
   await life.ended;
+  if (node.strayErrors() > 0) last?.played.oddities.push(`${node.name} failed where nothing waited for it`);
 }
 
 /** Kills the node from outside where that is the round's point. */

@@ -3,7 +3,7 @@ import { errorPositions } from "../../src/lib/stray-errors.ts";
 
 describe("the positions of an error", () => {
   test("are those of its calls, and nothing of its text or of the files' names", () => {
-    const text = "a prompt: 1:2\n    at night (I sleep):3:4 and more\n    at 12:30 or so\nlook:5:6";
+    const text = "a prompt: 1:2\n    at night (I sleep):3:4 and more\n    at call (/a.ts:7:8)\nlook:5:6";
     const error = new Error(text);
     error.stack = [
       `Error: ${text}`,
@@ -22,7 +22,10 @@ describe("the positions of an error", () => {
   test("of what has none are unknown", () => {
     const bare = new Error("a prompt");
     Object.defineProperty(bare, "stack", { value: undefined });
-    for (const error of [undefined, "at x (a:1:1)", { stack: "    at x (a:1:1)" }, bare])
+    const changed = new Error("a prompt\n    at call (/a.ts:7:8)");
+    expect(changed.stack).toContain("7:8");
+    changed.message = "another text";
+    for (const error of [undefined, changed, "at x (a:1:1)", { stack: "    at x (a:1:1)" }, bare])
       expect(errorPositions(error)).toBe("unknown");
   });
 });

@@ -3,6 +3,9 @@ import { chmodSync } from "node:fs";
 import { BlfError, errorCode } from "../../lib/errors.ts";
 import { migrate } from "./migrate.ts";
 
+/** How long another process may keep this one from the file. */
+const busyTimeoutMs = 5000;
+
 /**
  * Opens the journal's file, creates it, or brings it up to date.
  * @param path of the database file, or ":memory:"
@@ -14,8 +17,8 @@ export function openDatabase(path: string): Database {
     db = new Database(path, { create: true, strict: true });
     if (path !== ":memory:") chmodSync(path, 0o600);
     // First of all, since other commands may be opening the same file at this moment.
-    db.run("PRAGMA busy_timeout = 5000");
-    db.run("PRAGMA journal_mode = WAL");
+    db.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    writeAhead(db);
     db.run("PRAGMA foreign_keys = ON");
     // What is deleted or overwritten is gone from the file too.
     db.run("PRAGMA secure_delete = ON");
@@ -36,5 +39,17 @@ export function openDatabase(path: string): Database {
         : "Check the permissions and the free space of the data directory.",
       cause: error,
     });
+  }
+}
+
+/** SQLite does not wait, whatever its time-out, for another process that is writing to a file which is not in this mode yet: a new one. */
+function writeAhead(db: Database): void {
+  for (const giveUpAt = performance.now() + busyTimeoutMs; ; Bun.sleepSync(5)) {
+    try {
+      db.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (!/^SQLITE_BUSY/.test(errorCode(error)) || performance.now() >= giveUpAt) throw error;
+    }
   }
 }

@@ -7,6 +7,7 @@ import { type Journal, openJournal } from "../../../src/node/journal/journal.ts"
 import { expectCode } from "../../crypto/expect-code.ts";
 import { manualClock } from "../../helpers/manual-clock.ts";
 import { tempDirectory } from "../../helpers/temp-directory.ts";
+import { until } from "../../helpers/until.ts";
 import { assignment, commitmentA, commitmentB } from "./fixtures.ts";
 
 setDefaultTimeout(30_000);
@@ -146,9 +147,12 @@ describe("a commitment", () => {
   });
 });
 
-function startCommitter(path: string, taskId: string, commitment: string, ...more: string[]) {
-  const script = join(import.meta.dir, "commit-once.ts");
-  const child = Bun.spawn([process.execPath, script, path, taskId, commitment, ...more], {
+function startCommitter(...args: [path: string, taskId: string, commitment: string, ...more: string[]]) {
+  return startScript("commit-once.ts", args);
+}
+
+function startScript(name: string, args: string[]) {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, name), ...args], {
     stdin: "pipe",
     stdout: "pipe",
   });
@@ -210,6 +214,20 @@ describe("the file", () => {
     expect(contents(second)).toEqual(before);
     second.close();
     expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test("that another process is writing to for the first time is waited for", async () => {
+    using dir = tempDirectory();
+    const path = join(dir.path, "journal.db");
+    writeFileSync(path, "", { mode: 0o644 });
+    const writer = startScript("write-slowly.ts", [path]);
+    expect(await writer.line()).toBe("writing");
+    const opener = startCommitter(path, "0x01", commitmentA);
+    await until("the other process has come to the file", () => (statSync(path).mode & 0o777) === 0o600);
+    writer.go();
+    expect(await opener.line()).toBe("ready");
+    opener.go();
+    expect(await opener.line()).toBe("ok");
   });
 
   test("keeps what was promised by a process that was killed", async () => {
