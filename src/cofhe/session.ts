@@ -1,10 +1,12 @@
 import type { CofheClient, ZkBuilderAndCrsGenerator } from "@cofhe/sdk";
 import type { CofheChain } from "@cofhe/sdk/chains";
 import type { PrivateKeyAccount, PublicClient, Transport, WalletClient } from "viem";
+import type { Clock } from "../lib/clock.ts";
 import { isAllowedEndpoint } from "../lib/http.ts";
 import { cofheError } from "./errors.ts";
 import type { ProofRequest } from "./prover-messages.ts";
 import { fromSdk } from "./sdk-errors.ts";
+import { createStandInVerifier } from "./stand-in-verifier.ts";
 
 /** The services of CoFHE, without a slash at the end. */
 export type CofheServices = { coFheUrl: string; verifierUrl: string; thresholdNetworkUrl: string };
@@ -15,6 +17,7 @@ export type SessionOptions = {
   /** In place of `rpcUrl`: knows where else to ask. */
   transport?: Transport | undefined;
   chainId: number;
+  clock: Clock;
   services?: CofheServices | undefined;
   /** Makes a proof, or never settles: a rejection would make the SDK prove on the main thread. */
   prove(request: ProofRequest): Promise<Uint8Array>;
@@ -55,13 +58,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const walletClient: WalletClient = viem.createWalletClient({ chain, transport, account: options.account });
   // An address instead of a key: the devnet itself signs and numbers the transactions of this account, which every
   // process of the devnet shares.
-  const verifierWallet = viem.createWalletClient({ chain, transport, account: sdk.MOCKS_ZK_VERIFIER_SIGNER_ADDRESS });
+  const wallet = viem.createWalletClient({ chain, transport, account: sdk.MOCKS_ZK_VERIFIER_SIGNER_ADDRESS });
   const config = sdk.createCofheConfigBase({
     environment: "node",
     supportedChains: [cofheChain(chains, options)],
     fheKeyStorage: null,
     mocks: { decryptDelay: 0, encryptDelay: 0 },
-    _internal: { zkvWalletClient: verifierWallet },
+    _internal: { zkvWalletClient: createStandInVerifier({ wallet, publicClient, clock: options.clock }) },
   });
   const client = sdk.createCofheClientBase({
     config,

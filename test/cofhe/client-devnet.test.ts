@@ -34,6 +34,9 @@ function client(account: PrivateKeyAccount, options: Partial<CofheOptions> = {})
   return cofhe;
 }
 
+/** A transaction that no chain has. */
+const transactionOfNobody = JSON.stringify({ jsonrpc: "2.0", id: 1, result: `0x${"5".repeat(64)}` });
+
 const soon = () => AbortSignal.timeout(20_000);
 
 /** A key that a user encrypted and stored for one node. */
@@ -251,6 +254,56 @@ describe("encryptKeys", () => {
     const cofhe = client(accounts.user, { rpcUrl: "http://127.0.0.1:1" });
     const error = await witness.failure(cofhe.encryptKeys([witness.key()], soon()));
     expect(error).toMatchObject({ code: "COFHE_RPC_UNREACHABLE", retryable: true, cause: undefined });
+  });
+
+  test.each([
+    "{}",
+    "[]",
+    "null",
+    '{"jsonrpc":"2.0","id":1,"result":"0x"}',
+    transactionOfNobody,
+  ])("gives no key whose registration the RPC answered with %s", async (garbage) => {
+    let garbled = 0;
+    const proxy = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) => {
+        const body = await request.text();
+        if (body.includes("eth_sendTransaction") && garbled++ === 0) return new Response(garbage);
+        return fetch(network.rpcUrl, { method: "POST", headers: request.headers, body });
+      },
+    });
+    const key = witness.key();
+    const cofhe = client(accounts.user, { rpcUrl: `http://127.0.0.1:${proxy.port}` });
+    const error = await witness.failure(cofhe.encryptKeys([key], soon()));
+    expect(error).toMatchObject({ retryable: true, cause: undefined });
+    const [encrypted] = await cofhe.encryptKeys([key], soon());
+    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
+    expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
+    await proxy.stop(true);
+  });
+
+  test("waits for a registration whose receipt the RPC does not give at first", async () => {
+    let refusals = 3;
+    const proxy = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) => {
+        const body = await request.text();
+        if (body.includes("eth_getTransactionReceipt") && refusals > 0)
+          return new Response(["{}", "null", "bad gateway"][--refusals]!);
+        return fetch(network.rpcUrl, { method: "POST", headers: request.headers, body });
+      },
+    });
+    const key = witness.key();
+    const [encrypted] = await client(accounts.user, { rpcUrl: `http://127.0.0.1:${proxy.port}` }).encryptKeys(
+      [key],
+      soon(),
+    );
+    expect(refusals).toBe(0);
+    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
+    expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
+    await proxy.stop(true);
   });
 
   test("says that the chain has no CoFHE contracts", async () => {

@@ -49,6 +49,14 @@ describe.skipIf(!isBuilt)("a few seconds of the hour under faults", () => {
     expect(result.watch.commitments()).toBeGreaterThan(0);
   });
 
+  test("objects to an answer that was paid and that its requester could not open", () => {
+    const { sent } = result.requests;
+    const index = sent.findIndex(({ outcome }) => outcome === "answered");
+    const unopened = sent.with(index, { ...sent[index]!, outcome: "failed", code: "COFHE_NOT_ALLOWED" });
+    const objections = violations({ ...result, requests: { ...result.requests, sent: unopened } });
+    expect(objections).toEqual([expect.stringContaining(sent[index]!.taskId)]);
+  });
+
   test("tells what it saw", () => {
     const report = soakReport(result);
     expect(report.ok).toBe(true);

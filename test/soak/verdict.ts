@@ -6,6 +6,9 @@ import type { SoakResult } from "./soak.ts";
 /** The most that the memory of a node may grow over the last half, as a share. */
 export const allowedGrowth = 0.05;
 
+/** A requester takes no answer of nodes that it did not choose, and waits no longer than it said. */
+const whatRequestersRefuse: (string | undefined)[] = ["ANSWER_QUORUM_CHANGED", "JOB_UNFINISHED"];
+
 /** Seconds that a job may take: to be claimed and to be answered, anew for each node that was replaced, and to be noticed. */
 function allowedSeconds(job: Job): number {
   return 600 * (1 + job.replaced.length) + 60;
@@ -43,6 +46,11 @@ function jobViolations({ jobs, requests, watch }: SoakResult): string[] {
       found.push(`the job ${taskId} took ${closedAt - job.createdAt} s`);
     if ((status === "failed" || status === "rejected") && !job.reason)
       found.push(`the job ${taskId} is ${status} without a reason`);
+  }
+  for (const { taskId, acknowledged, outcome, code } of requests.sent) {
+    const isPaid = acknowledged && known.get(taskId)?.status === "accepted";
+    if (isPaid && outcome === "failed" && !whatRequestersRefuse.includes(code))
+      found.push(`the job ${taskId} was paid, and its requester has no answer: ${code}`);
   }
   if (!jobs.some(({ status }) => status === "accepted")) found.push("no job was answered at all");
   return [...found, ...watch.conflicts().map((conflict) => `two commitments of the ${conflict}`)];
