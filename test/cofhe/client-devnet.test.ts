@@ -4,6 +4,7 @@ import { type CofheOptions, createCofhe } from "../../src/cofhe/client.ts";
 import type { Cofhe, EncryptedKey } from "../../src/cofhe/cofhe.ts";
 import type { KeyHalves } from "../../src/crypto/key-halves.ts";
 import { parseJson } from "../../src/lib/json.ts";
+import { failWith, type RpcRule, startRpcProxy } from "../helpers/rpc-proxy.ts";
 import { type Network, startNetwork } from "./network.ts";
 import { createTestClock, createWitness, type Witness } from "./witness.ts";
 
@@ -34,8 +35,8 @@ function client(account: PrivateKeyAccount, options: Partial<CofheOptions> = {})
   return cofhe;
 }
 
-/** A transaction that no chain has. */
-const transactionOfNobody = JSON.stringify({ jsonrpc: "2.0", id: 1, result: `0x${"5".repeat(64)}` });
+/** Of a transaction that no chain has. */
+const hashOfNothing: Hex = `0x${"5".repeat(64)}`;
 
 const soon = () => AbortSignal.timeout(20_000);
 
@@ -46,6 +47,12 @@ async function storedKey(options: { allowed: PrivateKeyAccount; by?: PrivateKeyA
   const [encrypted] = await client(user).encryptKeys([key], soon());
   const handles = await network.storeKey(user, encrypted!, [options.allowed.address]);
   return { key, handles };
+}
+
+/** Stores what the user encrypted, and reads it as the node. */
+async function assertReadable(key: KeyHalves, [encrypted]: EncryptedKey[]): Promise<void> {
+  const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
+  expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
 }
 
 const accounts = {} as Record<"user" | "node" | "stranger", ReturnType<Network["account"]>>;
@@ -241,9 +248,8 @@ describe("encryptKeys", () => {
   test("accepts the extremes of a half, and nothing beyond them", async () => {
     const cofhe = client(accounts.user);
     const max = (1n << 128n) - 1n;
-    const [encrypted] = await cofhe.encryptKeys([{ high: 0n, low: max }], soon());
-    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
-    expect(await client(accounts.node).decryptKey(handles, soon())).toEqual({ high: 0n, low: max });
+    const extremes = { high: 0n, low: max };
+    await assertReadable(extremes, await cofhe.encryptKeys([extremes], soon()));
     expect(await cofhe.encryptKeys([], soon())).toEqual([]);
     const nine = Array.from({ length: 9 }, () => witness.key());
     for (const keys of [nine, [{ high: max + 1n, low: 0n }], [{ high: 0n, low: -1n }]])
@@ -257,53 +263,31 @@ describe("encryptKeys", () => {
   });
 
   test.each([
-    "{}",
-    "[]",
-    "null",
-    '{"jsonrpc":"2.0","id":1,"result":"0x"}',
-    transactionOfNobody,
-  ])("gives no key whose registration the RPC answered with %s", async (garbage) => {
-    let garbled = 0;
-    const proxy = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch: async (request) => {
-        const body = await request.text();
-        if (body.includes("eth_sendTransaction") && garbled++ === 0) return new Response(garbage);
-        return fetch(network.rpcUrl, { method: "POST", headers: request.headers, body });
-      },
-    });
+    undefined,
+    null,
+    {},
+    "0x",
+    hashOfNothing,
+  ])("gives no key whose registration the RPC answered with %p", async (result) => {
+    const proxy = await startRpcProxy(network.rpcUrl);
+    proxy.rule("eth_sendTransaction", () => ({ result }));
     const key = witness.key();
-    const cofhe = client(accounts.user, { rpcUrl: `http://127.0.0.1:${proxy.port}` });
+    const cofhe = client(accounts.user, { rpcUrl: proxy.url });
     const error = await witness.failure(cofhe.encryptKeys([key], soon()));
-    expect(error).toMatchObject({ retryable: true, cause: undefined });
-    const [encrypted] = await cofhe.encryptKeys([key], soon());
-    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
-    expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
-    await proxy.stop(true);
+    expect(error).toMatchObject({ code: "COFHE_VERIFIER_FAILED", retryable: true, cause: undefined });
+    proxy.rule("eth_sendTransaction", undefined);
+    await assertReadable(key, await cofhe.encryptKeys([key], soon()));
+    await proxy.stop();
   });
 
   test("waits for a registration whose receipt the RPC does not give at first", async () => {
-    let refusals = 3;
-    const proxy = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch: async (request) => {
-        const body = await request.text();
-        if (body.includes("eth_getTransactionReceipt") && refusals > 0)
-          return new Response(["{}", "null", "bad gateway"][--refusals]!);
-        return fetch(network.rpcUrl, { method: "POST", headers: request.headers, body });
-      },
-    });
+    const proxy = await startRpcProxy(network.rpcUrl);
+    const refusals: RpcRule[] = [() => ({ result: undefined }), () => ({ result: null }), failWith(502)];
+    proxy.rule("eth_getTransactionReceipt", (call, forward) => (refusals.shift() ?? forward)(call, forward));
     const key = witness.key();
-    const [encrypted] = await client(accounts.user, { rpcUrl: `http://127.0.0.1:${proxy.port}` }).encryptKeys(
-      [key],
-      soon(),
-    );
-    expect(refusals).toBe(0);
-    const handles = await network.storeKey(accounts.user, encrypted!, [accounts.node.address]);
-    expect(await client(accounts.node).decryptKey(handles, soon())).toEqual(key);
-    await proxy.stop(true);
+    await assertReadable(key, await client(accounts.user, { rpcUrl: proxy.url }).encryptKeys([key], soon()));
+    expect(refusals).toEqual([]);
+    await proxy.stop();
   });
 
   test("says that the chain has no CoFHE contracts", async () => {
